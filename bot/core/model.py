@@ -1,0 +1,448 @@
+"""The bot's words as frozen values, and the only state changes they may make.
+
+Every moment is an aware datetime in UTC; every amount of money is a Decimal in US dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NewType
+from uuid import UUID
+
+from bot.core.errors import ForbiddenTransition
+
+ProfileId = NewType("ProfileId", UUID)
+PlanId = NewType("PlanId", UUID)
+SlotId = NewType("SlotId", UUID)
+TweetId = NewType("TweetId", UUID)
+CallId = NewType("CallId", UUID)
+
+
+def aware(moment: datetime) -> datetime:
+    """Returns the moment in UTC.
+
+    Raises:
+        ValueError: the datetime is naive.
+    """
+    if moment.tzinfo is None or moment.utcoffset() is None:
+        raise ValueError(f"a naive datetime ({moment.isoformat()}) says no moment: give it a time zone")
+    return moment.astimezone(UTC)
+
+
+class Mode(StrEnum):
+    """How far a profile goes on its own."""
+
+    AUTO = "auto"
+    REVIEW = "review"
+    DRY_RUN = "dry-run"
+
+
+class PlanStatus(StrEnum):
+    """Whether a plan is the one that fills slots."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+
+
+class LatePolicy(StrEnum):
+    """What becomes of the draft of a slot that was missed beyond tolerance."""
+
+    MOVE = "move"
+    EXPIRE = "expire"
+
+
+class SlotStatus(StrEnum):
+    """Where a slot stands."""
+
+    PLANNED = "planned"
+    CLAIMED = "claimed"
+    DONE = "done"
+    SKIPPED = "skipped"
+    EXPIRED = "expired"
+
+
+class TweetStatus(StrEnum):
+    """Where a tweet stands."""
+
+    DRAFTED = "drafted"
+    AWAITING_APPROVAL = "awaiting_approval"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    PUBLISHING = "publishing"
+    POSTED = "posted"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    DELETED = "deleted"
+
+
+class Origin(StrEnum):
+    """Who wanted the tweet: a slot of the plan, or a person."""
+
+    SLOT = "slot"
+    MANUAL = "manual"
+
+
+class CallState(StrEnum):
+    """Where a reserved call stands in the ledger."""
+
+    RESERVED = "reserved"
+    SETTLED = "settled"
+    RELEASED = "released"
+    UNKNOWN = "unknown"
+    EXTERNAL = "external"
+
+
+class CallKind(StrEnum):
+    """What a call spends."""
+
+    POST = "post"
+    READ = "read"
+    MODEL = "model"
+
+
+SLOT_TRANSITIONS: Mapping[SlotStatus, frozenset[SlotStatus]] = {
+    SlotStatus.PLANNED: frozenset({SlotStatus.CLAIMED, SlotStatus.SKIPPED, SlotStatus.EXPIRED}),
+    SlotStatus.CLAIMED: frozenset({SlotStatus.DONE, SlotStatus.SKIPPED, SlotStatus.EXPIRED}),
+    SlotStatus.DONE: frozenset(),
+    SlotStatus.SKIPPED: frozenset(),
+    SlotStatus.EXPIRED: frozenset(),
+}
+
+# `publishing -> approved` is a definite refusal that may pass later (429, an unreachable host):
+# nothing happened, so the tweet waits as it did before its intent.
+# `unknown -> failed` is a text that stayed absent although it was resent once, or a duplicate
+# answer without a live post: proven not to exist, and not tried for ever.
+TWEET_TRANSITIONS: Mapping[TweetStatus, frozenset[TweetStatus]] = {
+    TweetStatus.DRAFTED: frozenset(
+        {TweetStatus.AWAITING_APPROVAL, TweetStatus.APPROVED, TweetStatus.REJECTED, TweetStatus.PUBLISHING}
+    ),
+    TweetStatus.AWAITING_APPROVAL: frozenset({TweetStatus.APPROVED, TweetStatus.REJECTED}),
+    TweetStatus.APPROVED: frozenset({TweetStatus.PUBLISHING, TweetStatus.REJECTED, TweetStatus.FAILED}),
+    TweetStatus.REJECTED: frozenset(),
+    TweetStatus.PUBLISHING: frozenset(
+        {TweetStatus.POSTED, TweetStatus.FAILED, TweetStatus.UNKNOWN, TweetStatus.APPROVED}
+    ),
+    TweetStatus.POSTED: frozenset({TweetStatus.DELETED}),
+    TweetStatus.FAILED: frozenset(),
+    TweetStatus.UNKNOWN: frozenset({TweetStatus.POSTED, TweetStatus.APPROVED, TweetStatus.FAILED}),
+    TweetStatus.DELETED: frozenset(),
+}
+
+CALL_TRANSITIONS: Mapping[CallState, frozenset[CallState]] = {
+    CallState.RESERVED: frozenset({CallState.SETTLED, CallState.RELEASED, CallState.UNKNOWN}),
+    CallState.UNKNOWN: frozenset({CallState.SETTLED, CallState.RELEASED}),
+    CallState.SETTLED: frozenset(),
+    CallState.RELEASED: frozenset(),
+    CallState.EXTERNAL: frozenset(),
+}
+
+
+_DIAGRAMS: Mapping[type[StrEnum], Mapping[Any, frozenset[Any]]] = {
+    SlotStatus: SLOT_TRANSITIONS,
+    TweetStatus: TWEET_TRANSITIONS,
+    CallState: CALL_TRANSITIONS,
+}
+
+
+def check_transition(current: StrEnum, wanted: StrEnum) -> None:
+    """Refuses a state change that the diagrams above do not draw.
+
+    Raises:
+        ForbiddenTransition: the change is not drawn, or the states are of different kinds.
+    """
+    # Members of different enums compare equal when their strings do, so the kinds are compared too.
+    diagram = _DIAGRAMS.get(type(current), {})
+    drawn = diagram.get(current, frozenset()) if type(current) is type(wanted) else frozenset()
+    if wanted not in drawn:
+        raise ForbiddenTransition(f"{type(current).__name__}: {current} -> {wanted} is not allowed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RateWindow:
+    """What a service's own headers said of one window of one endpoint.
+
+    `name` is `15m`, `24h_app`, `24h_user`, `usage_cap` or `credits`; `remaining` 0 closes the
+    endpoint until `resets_at`.
+    """
+
+    name: str
+    limit: int | None
+    remaining: int
+    resets_at: datetime
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resets_at", aware(self.resets_at))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """One X account that the bot runs."""
+
+    id: ProfileId
+    auth_user_id: UUID
+    handle: str
+    x_user_id: str | None
+    timezone: str
+    mode: Mode
+    paused: bool
+    pause_reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a profile posts about and how often."""
+
+    id: PlanId
+    profile_id: ProfileId
+    status: PlanStatus
+    posts_per_day: int
+    topics: tuple[str, ...]
+    day_starts: time
+    day_ends: time
+    late_policy: LatePolicy
+    late_tolerance: timedelta
+    spacing: timedelta
+    include_links: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slot:
+    """A planned moment to post.
+
+    `due_at` is the moment in UTC; `local_date`, `local_time` and `timezone` are the wall-clock
+    wish it came from (None for a slot written by hand).
+    """
+
+    id: SlotId
+    profile_id: ProfileId
+    due_at: datetime
+    status: SlotStatus = SlotStatus.PLANNED
+    plan_id: PlanId | None = None
+    local_date: date | None = None
+    local_time: time | None = None
+    timezone: str | None = None
+    topic: str | None = None
+    format: str | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "due_at", aware(self.due_at))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where a text comes from: the exact item, so that a reader can check.
+
+    `location` is the URL or path the operator named; `url` is the item's own public address, if
+    it has one; `id` is stable over reads of the same item.
+    """
+
+    id: str
+    kind: str
+    title: str
+    location: str
+    url: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """The item as `--json` and the tweet row name it."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "title": self.title,
+            "location": self.location,
+            "url": self.url,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceItem:
+    """One readable item of a source: its reference and its plain text."""
+
+    source: Source
+    text: str
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceReading:
+    """All that the sources gave, and a line for each that gave nothing."""
+
+    items: tuple[SourceItem, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelUsage:
+    """Tokens that a language-model call spends or spent."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """Both directions together."""
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DraftRequest:
+    """What the writer is asked for.
+
+    `items` are in order of preference; `avoid` are texts not to repeat, newest first;
+    `feedback` are the guard's complaints about an earlier try.
+    """
+
+    items: tuple[SourceItem, ...]
+    topic: str | None = None
+    persona: str | None = None
+    avoid: tuple[str, ...] = ()
+    include_link: bool = False
+    feedback: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """A text that wants to become a tweet, with where it came from.
+
+    `usage` is None when no language model was called.
+    """
+
+    text: str
+    source: Source | None
+    writer: str
+    usage: ModelUsage | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tweet:
+    """One post, or one part of a thread, from draft to live.
+
+    `thread_id` is the root part's id (None for a single post); `part` counts from 1.
+    `first_intent_at` and `intent_at` are when a call was first and last about to be made,
+    `fencing` the lease number of the last, `resends` how often a proven absence led to a second call.
+    """
+
+    id: TweetId
+    profile_id: ProfileId
+    idempotency_key: str
+    text: str
+    fingerprint: str
+    status: TweetStatus
+    slot_id: SlotId | None = None
+    thread_id: TweetId | None = None
+    part: int = 1
+    origin: Origin = Origin.SLOT
+    topic: str | None = None
+    source: Source | None = None
+    writer: str | None = None
+    x_tweet_id: str | None = None
+    posted_at: datetime | None = None
+    first_intent_at: datetime | None = None
+    intent_at: datetime | None = None
+    fencing: int | None = None
+    attempts: int = 0
+    resends: int = 0
+    absent_reads: int = 0
+    looked_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    reason: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """Whose keys these are, as X says."""
+
+    x_user_id: str
+    username: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Posted:
+    """X's yes: the post exists under this id."""
+
+    x_tweet_id: str
+    text: str
+    rates: tuple[RateWindow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LivePost:
+    """A post as the account's timeline or a look-up shows it.
+
+    `links` maps each t.co address in the text to what it stands for; media links map to "".
+    """
+
+    x_tweet_id: str
+    text: str
+    created_at: datetime | None
+    reply_to: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timeline:
+    """A read of posts: what was there, and how many resources it cost.
+
+    `complete` is False when the read's page limit cut the answer off.
+    """
+
+    posts: tuple[LivePost, ...]
+    complete: bool = True
+    rates: tuple[RateWindow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """The right to act for a profile until `expires_at`, with its fencing number."""
+
+    profile_id: ProfileId
+    holder: str
+    fencing: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A ledger row: what one call to a paid service reserves or spent."""
+
+    id: CallId
+    api: str
+    kind: CallKind
+    endpoint: str
+    units: int
+    cost_usd: Decimal
+    at: datetime
+    state: CallState = CallState.RESERVED
+    tokens: int = 0
+    profile_id: ProfileId | None = None
+    tweet_id: TweetId | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionRecord:
+    """What one tick decided for one profile, with the numbers it saw."""
+
+    at: datetime
+    kind: str
+    verdict: str
+    reason: str
+    profile_id: ProfileId | None = None
+    limit: str | None = None
+    used: Decimal | None = None
+    cap: Decimal | None = None
+    until: datetime | None = None
+    slot_id: SlotId | None = None
+    tweet_id: TweetId | None = None
+    numbers: Mapping[str, object] = field(default_factory=dict)
+    repeated: int = 1
+    last_at: datetime | None = None

@@ -1,0 +1,86 @@
+"""What a look at the timeline says about a tweet whose outcome is unknown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bot.core.model import LivePost, Timeline, Tweet
+from bot.core.text import fingerprint, links
+
+ABSENT_LOOKS = 2
+MAX_RESENDS = 1
+# How far X's clock and ours may differ.
+CLOCK_MARGIN = timedelta(minutes=15)
+# How far back a post may be that X calls a text the duplicate of.
+DUPLICATE_MARGIN = timedelta(hours=48)
+
+
+class Absence(StrEnum):
+    """What it means that a complete read of the timeline does not show the text."""
+
+    LOOK_AGAIN = "look_again"
+    COUNTS = "counts"
+    RESEND = "resend"
+    GIVE_UP = "give_up"
+
+
+def match(tweet: Tweet, posts: Sequence[LivePost]) -> LivePost | None:
+    """The live post that is this tweet, among posts that no other row holds.
+
+    A post from before the first intent is another one, and so is one whose links stand for
+    something else. Of several the newest is taken. (The fingerprint alone counts every link the
+    same, because X rewrites links.)
+    """
+    begun = tweet.first_intent_at or tweet.intent_at
+    margin = DUPLICATE_MARGIN if tweet.reason == "duplicate" else CLOCK_MARGIN
+    wanted = {_plain(link) for link in links(tweet.text)}
+    same = [
+        post
+        for post in posts
+        if (begun is None or post.created_at is None or post.created_at >= begun - margin)
+        and fingerprint(post.text, post.links) == tweet.fingerprint
+        and _may_be(wanted, post)
+    ]
+    return max(same, key=lambda post: int(post.x_tweet_id), default=None)
+
+
+def _may_be(wanted: set[str], post: LivePost) -> bool:
+    """Whether the post's links, where X tells what they stand for, are those of the text."""
+    shown = {_plain(target) for target in post.links.values() if target}
+    return not (wanted and shown) or bool(wanted & shown)
+
+
+def _plain(link: str) -> str:
+    return re.sub(r"^https?://", "", link, flags=re.IGNORECASE).rstrip("/").lower()
+
+
+def covers(timeline: Timeline, tweet: Tweet) -> bool:
+    """Whether the read reaches back past the tweet's intent, so that absence from it means something."""
+    if timeline.complete:
+        return True
+    begun = tweet.first_intent_at or tweet.intent_at
+    oldest = min((post.created_at for post in timeline.posts if post.created_at), default=None)
+    if begun is None or oldest is None:
+        return False
+    return oldest < begun - (DUPLICATE_MARGIN if tweet.reason == "duplicate" else CLOCK_MARGIN)
+
+
+def judge_absence(tweet: Tweet, *, now: datetime, delay: timedelta) -> Absence:
+    """Decides what one more look without the text means.
+
+    A look counts when it comes at least X's delay after the intent and after the last look. After
+    the second the text does not exist: it is resent once, and given up after that.
+    A duplicate answer is never resent, because X would refuse it again.
+    """
+    last = max((one for one in (tweet.looked_at, tweet.intent_at) if one is not None), default=None)
+    # A clock that jumped back makes the difference negative: that is no delay either.
+    if last is not None and now - last < delay:
+        return Absence.LOOK_AGAIN
+    if tweet.absent_reads + 1 < ABSENT_LOOKS:
+        return Absence.COUNTS
+    if tweet.reason == "duplicate" or tweet.resends >= MAX_RESENDS:
+        return Absence.GIVE_UP
+    return Absence.RESEND

@@ -1,0 +1,216 @@
+"""Doctor: every part checked on its own, each with its mend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+from bot.bootstrap import Bot
+from bot.core.errors import BotError
+from bot.core.model import Profile
+from bot.store.schema import HEAD, UPGRADE, missing_constraints, missing_tables, revision
+
+CLOCK_TOLERANCE_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One part's health, and what to do about it."""
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    fix: str | None = None
+
+
+def examine(bot: Bot) -> Iterator[Check]:
+    """Checks one part after another; a part that breaks is a failed check, never an end."""
+    for name, check in _CHECKS.items():
+        try:
+            yield check(bot)
+        except BotError as error:
+            yield Check(name=name, status="fail", detail=str(error), fix=error.fix or None)
+
+
+def failed_database(error: BotError) -> Check:
+    """The check of a database that can't be opened at all."""
+    return Check(name="database", status="fail", detail=str(error), fix=error.fix or None)
+
+
+def _database(bot: Bot) -> Check:
+    return Check(
+        name="database", status="ok", detail=f"{bot.manager.place} answers in {bot.manager.ping():.0f} ms"
+    )
+
+
+def _schema(bot: Bot) -> Check:
+    found, missing = revision(bot.manager), missing_tables(bot.manager)
+    if found != HEAD:
+        return Check(
+            name="schema",
+            status="fail",
+            detail=f"revision {found or 'none'}, this version needs {HEAD}",
+            fix=UPGRADE,
+        )
+    if missing:
+        return Check(
+            name="schema",
+            status="fail",
+            detail=f"missing: {', '.join(missing)}",
+            fix="give the tables their names back, or restore them from a backup; on an empty "
+            "database: alembic downgrade base, then alembic upgrade head",
+        )
+    return Check(name="schema", status="ok", detail=f"revision {found}")
+
+
+def _constraints(bot: Bot) -> Check:
+    missing = missing_constraints(bot.manager)
+    if missing:
+        return Check(
+            name="constraints",
+            status="fail",
+            detail=f"no unique constraint behind: {'; '.join(missing)}",
+            fix="; ".join(_add_constraint(one) for one in missing),
+        )
+    return Check(name="constraints", status="ok", detail="every upsert has its unique constraint")
+
+
+def _usage(bot: Bot) -> Check:
+    profile = bot.known_profile()
+    with bot.manager.transaction() as tx:
+        verdict_limits = bot.limits.limits(tx, profile.id if profile else None)
+        usage = bot.limits.usage(tx, profile.id if profile else None, bot.clock.now())
+    used = sum(entry.units for entry in usage.posts)
+    cap = "no cap" if verdict_limits.posts_24h is None else f"of {verdict_limits.posts_24h}"
+    drift = {seen.window.name: seen.drift for seen in usage.seen if seen.drift}
+    if drift:
+        return Check(
+            name="usage",
+            status="warn",
+            detail=f"X counts more than the ledger: {drift}",
+            fix="other programs use these keys: record them with SELECT track_twitter_usage(TWEETS, READS)",
+        )
+    detail = f"{used} {cap} posts in 24 h, {usage.reads_month} reads this month"
+    return Check(name="usage", status="ok", detail=detail)
+
+
+def _redis(bot: Bot) -> Check:
+    from bot.store.cache import RedisCache
+
+    if not isinstance(bot.cache, RedisCache):
+        return Check(name="redis", status="ok", detail="REDIS_URL is not set: an in-process cache is used")
+    wrong = bot.cache.ping()
+    if wrong is not None:
+        return Check(
+            name="redis",
+            status="warn",
+            detail=f"no answer ({wrong}): slower, nothing else changes",
+            fix="start Redis, correct REDIS_URL, or unset it",
+        )
+    return Check(name="redis", status="ok", detail="answers")
+
+
+def _x_keys(bot: Bot) -> Check:
+    """Asks X, unless the account is known already: a look at one's own account costs money."""
+    missing = [name.upper() for name, value in bot.x_keys.items() if not value]
+    if missing:
+        return Check(
+            name="x_keys",
+            status="warn" if bot.settings.bot_mode == "dry-run" else "fail",
+            detail=f"not set: {', '.join('X_' + name for name in missing)}",
+            fix="create them at developer.x.com with Read and write permission, and set all four",
+        )
+    known = bot.known_profile()
+    profile: Profile = bot.identify()
+    how = "as remembered" if known is not None and known.x_user_id else "X says so"
+    return Check(name="x_keys", status="ok", detail=f"they are @{profile.handle.removeprefix('@')}'s ({how})")
+
+
+def _model(bot: Bot) -> Check:
+    if not bot.settings.openai_api_key.get_secret_value():
+        return Check(
+            name="language_model",
+            status="warn",
+            detail="OPENAI_API_KEY is not set: the offline writer quotes the sources",
+            fix="set OPENAI_API_KEY, and OPENAI_BASE_URL for another server",
+        )
+    from bot.writer import OpenAIWriter
+
+    if isinstance(bot.writer, OpenAIWriter):
+        bot.writer.check()
+    return Check(name="language_model", status="ok", detail=f"{bot.settings.openai_model} answers")
+
+
+def _sources(bot: Bot) -> Check:
+    reading = bot.sources.read()
+    if reading.problems:
+        return Check(
+            name="sources",
+            status="warn",
+            detail=f"{len(reading.items)} items; {'; '.join(reading.problems)}",
+            fix="correct BOT_SOURCES",
+        )
+    return Check(name="sources", status="ok", detail=f"{len(reading.items)} items to write from")
+
+
+def _clock(bot: Bot) -> Check:
+    """Compares with X's clock: OAuth refuses signatures of a clock that is minutes off."""
+    import requests
+
+    try:
+        answer = requests.head(bot.x_base_url, timeout=5, allow_redirects=False)
+        theirs: datetime = parsedate_to_datetime(answer.headers["Date"])
+    except (requests.RequestException, KeyError, ValueError):
+        return Check(
+            name="clock",
+            status="warn",
+            detail=f"{bot.x_base_url} gives no time to compare with",
+            fix="check the network and X_API_BASE_URL",
+        )
+    off = abs((bot.clock.now() - theirs).total_seconds())
+    if off > CLOCK_TOLERANCE_SECONDS:
+        return Check(
+            name="clock",
+            status="fail",
+            detail=f"{off:.0f} s off X's clock",
+            fix="set the machine's clock by NTP",
+        )
+    return Check(name="clock", status="ok", detail=f"within {max(1, round(off))} s of X's")
+
+
+def _label(bot: Bot) -> Check:
+    with bot.manager.transaction() as tx:
+        attested = tx.config.get("automated_label")
+    if attested:
+        return Check(name="automated_label", status="ok", detail="the operator attests the label")
+    return Check(
+        name="automated_label",
+        status="warn",
+        detail="X asks bots to carry the Automated label, and no API shows whether it is set",
+        fix="set it in X's settings (Your account > Automation), name the operator in the profile, then: "
+        "INSERT INTO bot_config (key, value) VALUES ('automated_label', 'true')",
+    )
+
+
+def _add_constraint(missing: str) -> str:
+    table, columns = re.fullmatch(r"(\w+) \((.*)\)", missing).groups()  # type: ignore[union-attr]  # our own form
+    name = "_".join(["uq", table, *columns.split(", ")])
+    return f"ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({columns})"
+
+
+_CHECKS: dict[str, Callable[[Bot], Check]] = {
+    "database": _database,
+    "schema": _schema,
+    "constraints": _constraints,
+    "usage": _usage,
+    "redis": _redis,
+    "clock": _clock,
+    "x_keys": _x_keys,
+    "language_model": _model,
+    "sources": _sources,
+    "automated_label": _label,
+}

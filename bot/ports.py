@@ -1,0 +1,331 @@
+"""What the engine needs from the outside, each need on its own and small."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from bot.core.limits import Usage
+from bot.core.model import (
+    Account,
+    Call,
+    CallId,
+    CallState,
+    DecisionRecord,
+    Draft,
+    DraftRequest,
+    Lease,
+    ModelUsage,
+    Plan,
+    Posted,
+    Profile,
+    ProfileId,
+    RateWindow,
+    Slot,
+    SlotId,
+    SlotStatus,
+    SourceReading,
+    Timeline,
+    Tweet,
+    TweetId,
+    TweetStatus,
+)
+from bot.core.schedule import SlotWish
+
+
+class Clock(Protocol):
+    """Tells the time, and waits for it."""
+
+    def now(self) -> datetime:
+        """The aware moment."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Lets so much time pass; returns early when the program is asked to stop."""
+        ...
+
+
+class X(Protocol):
+    """The account on X."""
+
+    def me(self) -> Account:
+        """Whose keys these are."""
+        ...
+
+    def create_post(self, text: str, *, reply_to: str | None = None) -> Posted:
+        """Posts; raises one of Retryable, Refused, Fatal, OutcomeUnknown."""
+        ...
+
+    def lookup(self, ids: Sequence[str]) -> Timeline:
+        """Posts by id; those that don't exist are simply not there."""
+        ...
+
+    def timeline(self, x_user_id: str, *, since_id: str | None = None, limit: int = 100) -> Timeline:
+        """The account's own posts, newest first."""
+        ...
+
+
+class Sources(Protocol):
+    """Where texts come from."""
+
+    def read(self) -> SourceReading:
+        """All items; raises SourceUnreadable when there is none."""
+        ...
+
+
+class Writer(Protocol):
+    """Turns items into a draft."""
+
+    @property
+    def name(self) -> str:
+        """Who writes: `offline` or `openai:MODEL`."""
+        ...
+
+    def estimate(self, request: DraftRequest) -> ModelUsage | None:
+        """The most tokens that writing this may spend; None for a writer that spends none."""
+        ...
+
+    def write(self, request: DraftRequest) -> Draft:
+        """Writes; raises WriterFailed, Retryable or Fatal."""
+        ...
+
+
+class Profiles(Protocol):
+    """Accounts and their plans."""
+
+    def all(self) -> Sequence[Profile]:
+        """Every profile, oldest first."""
+        ...
+
+    def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
+        """Adds a profile."""
+        ...
+
+    def bind(self, profile_id: ProfileId, *, x_user_id: str, handle: str) -> Profile:
+        """Remembers whose keys serve the profile."""
+        ...
+
+    def configure(self, profile_id: ProfileId, *, timezone: str, mode: str) -> Profile:
+        """Takes the environment's zone and mode over."""
+        ...
+
+    def pause(self, profile_id: ProfileId, *, paused: bool, reason: str | None) -> Profile:
+        """Stops or resumes posting."""
+        ...
+
+    def active_plan(self, profile_id: ProfileId) -> Plan | None:
+        """The one plan that fills slots."""
+        ...
+
+    def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
+        """Makes a new plan the active one; future slots of the old one go."""
+        ...
+
+
+class Slots(Protocol):
+    """The posting schedule."""
+
+    def add(self, profile_id: ProfileId, plan: Plan, wishes: Sequence[SlotWish]) -> int:
+        """Adds wishes that are not there yet; returns how many."""
+        ...
+
+    def planned_days(self, profile_id: ProfileId, plan: Plan, *, since: date) -> Collection[date]:
+        """Days from one on that the plan has filled."""
+        ...
+
+    def overdue(self, profile_id: ProfileId, *, now: datetime) -> Sequence[Slot]:
+        """Planned slots whose moment has come, oldest first."""
+        ...
+
+    def claimed(self, profile_id: ProfileId) -> Sequence[Slot]:
+        """Slots whose tweet is on its way."""
+        ...
+
+    def upcoming(self, profile_id: ProfileId, *, after: datetime, before: datetime) -> Sequence[Slot]:
+        """Planned slots in an interval, oldest first."""
+        ...
+
+    def move(self, slot_id: SlotId, status: SlotStatus, *, reason: str | None = None) -> Slot:
+        """Changes a slot's state along the diagram."""
+        ...
+
+
+class Tweets(Protocol):
+    """Tweets from draft to live."""
+
+    def add(self, tweet: Tweet) -> Tweet:
+        """Adds a row."""
+        ...
+
+    def get(self, tweet_id: TweetId) -> Tweet:
+        """One row."""
+        ...
+
+    def of_slot(self, slot_id: SlotId) -> Tweet | None:
+        """The slot's root tweet."""
+        ...
+
+    def with_status(self, profile_id: ProfileId, *statuses: TweetStatus) -> Sequence[Tweet]:
+        """Open tweets in these states, oldest intent first."""
+        ...
+
+    def open(self, profile_id: ProfileId) -> Sequence[Tweet]:
+        """Every tweet that is not at an end."""
+        ...
+
+    def counts(self, profile_id: ProfileId) -> dict[str, int]:
+        """How many tweets are in each open state."""
+        ...
+
+    def last_posted(self, profile_id: ProfileId) -> Tweet | None:
+        """The newest live tweet."""
+        ...
+
+    def retry_now(self, profile_id: ProfileId) -> int:
+        """Lets what waits for another try go at the next tick; returns how many."""
+        ...
+
+    def last_live(self, profile_id: ProfileId, *, limit: int) -> Sequence[Tweet]:
+        """The newest tweets that say posted."""
+        ...
+
+    def left_over(self, profile_id: ProfileId) -> Tweet | None:
+        """The oldest draft without a slot: its slot was missed, or went with an older plan."""
+        ...
+
+    def parts(self, thread_id: TweetId) -> Sequence[Tweet]:
+        """A thread's parts in order."""
+        ...
+
+    def change(self, tweet_id: TweetId, status: TweetStatus, **values: Any) -> Tweet:
+        """Changes state along the diagram, with other columns in the same statement."""
+        ...
+
+    def note(self, tweet_id: TweetId, **values: Any) -> Tweet:
+        """Changes columns, not the state."""
+        ...
+
+    def fingerprints(self, profile_id: ProfileId, *, since: datetime) -> Collection[str]:
+        """Of all texts that are live, on their way or meant to be."""
+        ...
+
+    def recent_texts(self, profile_id: ProfileId, *, limit: int) -> Sequence[str]:
+        """The newest texts, drafts included, newest first."""
+        ...
+
+    def known_ids(self, profile_id: ProfileId, x_tweet_ids: Sequence[str]) -> Collection[str]:
+        """Those of the ids that a row holds already."""
+        ...
+
+    def last_known_id(self, profile_id: ProfileId, *, before_fencing: int) -> str | None:
+        """The newest id that X confirmed under an earlier lease: where reading may start."""
+        ...
+
+
+class Ledger(Protocol):
+    """What was spent."""
+
+    def lock(self) -> None:
+        """Lets one transaction at a time weigh and reserve."""
+        ...
+
+    def usage(self, profile_id: ProfileId | None, *, now: datetime) -> Usage:
+        """What the rows say; raises UsageUnreadable when they can't be read."""
+        ...
+
+    def reserve(self, call: Call) -> Call:
+        """Adds a reserved row."""
+        ...
+
+    def change(self, call_id: CallId, state: CallState, **values: Any) -> None:
+        """Settles, releases or marks unknown; `units`, `cost_usd`, `tokens` may be corrected."""
+        ...
+
+    def of_tweet(self, tweet_id: TweetId) -> Sequence[Call]:
+        """The tweet's open calls, newest first."""
+        ...
+
+    def orphans(self, profile_id: ProfileId, *, before: datetime) -> Sequence[Call]:
+        """Reserved calls without a tweet from before a moment: their process is gone."""
+        ...
+
+    def saw(
+        self, profile_id: ProfileId, endpoint: str, windows: Sequence[RateWindow], *, now: datetime
+    ) -> Mapping[str, int]:
+        """Keeps what X's headers said; returns the drift of each window that has one."""
+        ...
+
+    def lift_blocks(self, profile_id: ProfileId) -> int:
+        """Forgets closed windows, for an operator's `resume`."""
+        ...
+
+
+class Leases(Protocol):
+    """One writer a profile."""
+
+    def acquire(self, profile_id: ProfileId, *, holder: str, now: datetime, until: datetime) -> Lease | None:
+        """The lease, or None while another holds it."""
+        ...
+
+    def check(self, lease: Lease, *, now: datetime) -> None:
+        """Raises LeaseLost unless it is still held; the row stays locked to the transaction's end."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Gives it up."""
+        ...
+
+
+class Decisions(Protocol):
+    """Why."""
+
+    def record(self, decision: DecisionRecord) -> None:
+        """Adds a row; the same decision again only counts up."""
+        ...
+
+    def last(
+        self, profile_id: ProfileId | None, *, limit: int, kinds: Sequence[str] = ()
+    ) -> Sequence[DecisionRecord]:
+        """The newest rows, newest first."""
+        ...
+
+
+class Config(Protocol):
+    """Settings that an operator changes at run time."""
+
+    def get(self, key: str) -> Any:
+        """The value, or None."""
+        ...
+
+    def put(self, key: str, value: Any) -> None:
+        """Sets it."""
+        ...
+
+
+class Transaction(Protocol):
+    """All tables in one transaction."""
+
+    @property
+    def profiles(self) -> Profiles: ...  # noqa: D102 - named by its type
+    @property
+    def slots(self) -> Slots: ...  # noqa: D102 - named by its type
+    @property
+    def tweets(self) -> Tweets: ...  # noqa: D102 - named by its type
+    @property
+    def ledger(self) -> Ledger: ...  # noqa: D102 - named by its type
+    @property
+    def leases(self) -> Leases: ...  # noqa: D102 - named by its type
+    @property
+    def decisions(self) -> Decisions: ...  # noqa: D102 - named by its type
+    @property
+    def config(self) -> Config: ...  # noqa: D102 - named by its type
+
+
+class Database(Protocol):
+    """The one way to the rows."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begins, and commits at the block's end; rolls back when it raises."""
+        ...

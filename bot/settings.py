@@ -1,0 +1,219 @@
+"""The only reader of the environment: typed, checked, and careful with secrets."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.core.errors import SettingError
+
+
+def _none_word(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+Cap = Annotated[Annotated[int, Field(ge=0, le=10**9)] | None, BeforeValidator(_none_word)]
+# X's own cap for an app; the ledger reads no more posts of a day.
+DayCap = Annotated[Annotated[int, Field(ge=0, le=10_000)] | None, BeforeValidator(_none_word)]
+Dollars = Annotated[
+    Annotated[Decimal, Field(ge=0, le=10**6, allow_inf_nan=False)] | None, BeforeValidator(_none_word)
+]
+Secret = Annotated[SecretStr, BeforeValidator(_stripped)]
+NO_SECRET = SecretStr("")
+# A password may hold any sign, so it ends at the last @ before the host.
+_PASSWORD = re.compile(r"[^:/]+://[^:/@]*:(.*)@")
+
+
+def _default_data_dir() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("autonomous-x-bot")
+
+
+class Settings(BaseSettings):
+    """Everything the environment says, from the process and from a `.env` file beside it.
+
+    A field's description says what would be right; it is what a person reads when a value isn't.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    database_url: Secret | None = Field(
+        default=None, description="a PostgreSQL address like postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+    )
+    bot_data_dir: Path = Field(
+        default_factory=_default_data_dir, description="a folder for the embedded database"
+    )
+    redis_url: Secret | None = Field(default=None, description="a Redis address like redis://HOST:6379/0")
+    x_api_key: Secret = Field(default=NO_SECRET, description="the app's API key")
+    x_api_secret: Secret = Field(default=NO_SECRET, description="the app's API key secret")
+    x_access_token: Secret = Field(default=NO_SECRET, description="the account's access token")
+    x_access_token_secret: Secret = Field(default=NO_SECRET, description="the account's access token secret")
+    x_api_base_url: str = Field(
+        default="https://api.x.com", description="an http(s) address like https://api.x.com"
+    )
+    x_timeout_seconds: float = Field(
+        default=30.0, gt=0, le=300, description="seconds, more than 0 and at most 300, like 30"
+    )
+    openai_api_key: Secret = Field(default=NO_SECRET, description="the language model's key")
+    openai_base_url: str | None = Field(
+        default=None, description="an http(s) address like https://api.openai.com/v1"
+    )
+    openai_model: str = Field(default="gpt-5-mini", description="a model's name like gpt-5-mini")
+    bot_mode: Literal["auto", "review", "dry-run"] = Field(
+        default="auto", description="auto, review or dry-run"
+    )
+    bot_timezone: str = Field(default="UTC", description="an IANA time zone like Europe/Berlin")
+    bot_posts_per_day: int = Field(default=4, ge=0, le=100, description="a whole number from 0 to 100")
+    bot_sources: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="feeds, URLs, files and folders, separated by commas"
+    )
+    x_posts_per_24h: DayCap = Field(default=17, description="a whole number from 0 to 10000, or none")
+    x_posts_per_month: Cap = Field(default=None, description="a whole number from 0, or none")
+    x_reads_per_month: Cap = Field(default=None, description="a whole number from 0, or none")
+    bot_tokens_per_day: Cap = Field(default=None, description="a whole number from 0, or none")
+    bot_monthly_budget_usd: Dollars = Field(
+        default=None, description="an amount of US dollars like 25.00, or none"
+    )
+    bot_tick_seconds: float = Field(default=5.0, ge=0.2, le=60, description="seconds from 0.2 to 60, like 5")
+    bot_settle_seconds: float = Field(
+        default=30.0, ge=0.2, le=3600, description="seconds from 0.2 to 3600, like 30"
+    )
+    bot_drain_seconds: float = Field(default=4.0, ge=0, le=300, description="seconds from 0 to 300, like 4")
+    bot_lease_seconds: Annotated[float | None, BeforeValidator(_none_word)] = Field(
+        default=None, description="seconds, more than two X timeouts, like 90"
+    )
+    log_format: Literal["json", "console"] | None = Field(default=None, description="json or console")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
+
+    @field_validator("bot_sources", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("bot_data_dir")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError("no such user") from error
+
+    @field_validator("bot_timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, OSError) as error:
+            raise ValueError("not a time zone") from error
+        return value
+
+    @field_validator("x_api_base_url", "openai_base_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+            raise ValueError("not an http(s) address")
+        return value.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"(rediss?|unix)://.", value.get_secret_value()):
+            raise ValueError("not a Redis address")
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        known = isinstance(value, str) and value.upper() in {"DEBUG", "INFO", "WARNING", "ERROR"}
+        return value.upper() if known else value
+
+    @property
+    def call_seconds(self) -> float:
+        """The longest that one call to X may take: the client ends it after two read timeouts."""
+        return 2 * self.x_timeout_seconds + 0.5
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a lease holds. A worker that is killed leaves it to run out."""
+        return self.bot_lease_seconds or 1.5 * (self.call_seconds + 4.5)
+
+    @model_validator(mode="after")
+    def _lease_outlasts_a_call(self) -> Self:
+        if self.lease_seconds <= self.call_seconds:
+            raise PydanticCustomError(
+                "lease", "BOT_LEASE_SECONDS", {"given": self.bot_lease_seconds, "least": self.call_seconds}
+            )
+        return self
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, for the logs to hide."""
+        held = [getattr(self, name) for name in type(self).model_fields]
+        values = [one.get_secret_value() for one in held if isinstance(one, SecretStr)]
+        passwords = [found[1] for value in values if (found := _PASSWORD.match(value))]
+        decoded = [unquote(password) for password in passwords]
+        return tuple(dict.fromkeys(value for value in (*values, *passwords, *decoded) if value))
+
+    @property
+    def token_user_id(self) -> str | None:
+        """The account id that an access token starts with, where it has that form."""
+        head, dash, _ = self.x_access_token.get_secret_value().partition("-")
+        return head if dash and head.isdigit() else None
+
+
+_SECRETS = frozenset(
+    name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+)
+
+
+def read_settings() -> Settings:
+    """Reads the environment.
+
+    Raises:
+        SettingError: one line that names each variable, what was given and what would be right.
+    """
+    try:
+        return Settings()
+    except UnicodeDecodeError:
+        raise SettingError("the file .env can't be read: it is not UTF-8", fix="save it as UTF-8") from None
+    except ValidationError as error:
+        raise SettingError("; ".join(_complaint(one) for one in _worst(error))) from None
+
+
+def _worst(error: ValidationError) -> list[tuple[str, Any]]:
+    found: dict[str, Any] = {}
+    for one in error.errors():
+        name = str(one["loc"][0]) if one["loc"] else "bot_lease_seconds"
+        found.setdefault(name, one["input"] if one["loc"] else one["ctx"]["given"])
+    return list(found.items())
+
+
+def _complaint(found: tuple[str, Any]) -> str:
+    name, value = found
+    variable = name.upper()
+    field = Settings.model_fields.get(name.lower())
+    right = field.description if field else "a value that can be read"
+    given = "a value that can't be read" if name.lower() in _SECRETS else repr(value)
+    return f"{variable} is {given}; it should be {right}"

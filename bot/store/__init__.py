@@ -1,0 +1,1 @@
+"""PostgreSQL through SQLAlchemy, with a cache in front."""

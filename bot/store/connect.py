@@ -1,0 +1,64 @@
+"""How a database address becomes a SQLAlchemy engine that also works behind transaction poolers."""
+
+from __future__ import annotations
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from bot.core.errors import SettingError
+
+CONNECT_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT_MS = 10_000
+LOCK_TIMEOUT_MS = 8_000
+
+
+def parse_url(address: str) -> URL:
+    """Reads `postgres://`, `postgresql://` and `postgresql+psycopg://` addresses.
+
+    Raises:
+        SettingError: it is none of these, or not an address at all. The message names no password.
+    """
+    try:
+        url = make_url(address.strip())
+    except (ArgumentError, ValueError) as error:
+        raise SettingError(
+            "DATABASE_URL can't be read as an address",
+            fix="give postgresql://USER:PASSWORD@HOST:5432/DATABASE",
+        ) from error
+    if url.drivername not in {"postgres", "postgresql", "postgresql+psycopg"}:
+        raise SettingError(
+            f"DATABASE_URL starts with {url.drivername}://, and the bot runs on PostgreSQL only",
+            fix="give postgresql://USER:PASSWORD@HOST:5432/DATABASE",
+        )
+    # Supabase's copied addresses carry hints for another client library.
+    return url.set(drivername="postgresql+psycopg").difference_update_query(
+        ["pgbouncer", "connection_limit", "pool_timeout"]
+    )
+
+
+def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
+    """Makes the engine: pooled, with timeouts, without server-side prepared statements.
+
+    Prepared statements and session settings don't survive a transaction pooler, so the first are
+    off and the second are set for each transaction.
+    """
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=CONNECT_TIMEOUT_SECONDS,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        hide_parameters=True,
+        connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_TIMEOUT_SECONDS},
+    )
+
+    @event.listens_for(engine, "begin")
+    def _bound_the_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(
+            f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS};"
+            f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};"
+            f"SET LOCAL idle_in_transaction_session_timeout = {3 * STATEMENT_TIMEOUT_MS}"
+        )
+
+    return engine

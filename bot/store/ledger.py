@@ -1,0 +1,384 @@
+"""What was spent: the ledger of reserved calls, its daily rows, and X's own windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import ProgrammingError
+
+from bot.core.errors import UsageUnreadable
+from bot.core.limits import STARTS_WINDOW, Seen, Spent, Usage, month_start
+from bot.core.model import (
+    Call,
+    CallId,
+    CallKind,
+    CallState,
+    ProfileId,
+    RateWindow,
+    TweetId,
+    check_transition,
+)
+from bot.store.decisions import DecisionTable
+from bot.store.tables import CallRow, DailyUsageRow, RateRow
+
+# Posts of the last day that a decision looks at; caps above this are X's own to hold.
+POSTS_AT_ONCE = 10_000
+LEDGER_LOCK = 7_305_991_205
+_WINDOW_LENGTHS = {
+    "15m": timedelta(minutes=15),
+    "24h_app": timedelta(hours=24),
+    "24h_user": timedelta(hours=24),
+}
+
+# What must stand for the daily rows to be the ledger's sums. Looked up in the catalogue before
+# every decision, because a sum without its constraint or trigger reads well and says nothing. A
+# role whose rows a policy would hide gets an error instead of the sum of what it may see.
+_FOUNDATIONS = text(
+    """
+    SELECT set_config('row_security', 'off', true) AS row_security,
+           to_regclass('api_usage_tracking') IS NOT NULL AS daily_table,
+           to_regclass('api_calls') IS NOT NULL AS ledger_table,
+           EXISTS (
+               SELECT 1 FROM pg_index
+                WHERE indrelid = to_regclass('api_usage_tracking') AND indisunique AND indisvalid
+                  AND indpred IS NULL AND pg_get_indexdef(indexrelid) LIKE '%(date, api_type)'
+           ) AS daily_constraint,
+           EXISTS (
+               SELECT 1 FROM pg_trigger
+                WHERE tgrelid = to_regclass('api_calls') AND tgname = 'keep_daily_rows'
+                  AND tgenabled IN ('O', 'A')
+           ) AS daily_trigger
+    """
+)
+_FOUNDATION_NAMES = {
+    "daily_table": "the table api_usage_tracking is missing",
+    "ledger_table": "the table api_calls is missing",
+    "daily_constraint": (
+        "the unique constraint uq_api_usage_tracking_date_api_type on api_usage_tracking (date, api_type) "
+        "is missing"
+    ),
+    "daily_trigger": "the trigger keep_daily_rows on api_calls is missing or disabled",
+}
+
+
+class _Month(NamedTuple):
+    posts: int
+    reads: int
+
+
+@dataclass(frozen=True)
+class LedgerTable:
+    """`api_calls`, `api_usage_tracking` and `rate_windows`."""
+
+    connection: Connection
+
+    def lock(self) -> None:
+        """Lets one transaction at a time weigh and reserve.
+
+        A transaction-scoped advisory lock: it works behind transaction poolers, and the daily
+        row that every reservation touches would make them queue anyway.
+        """
+        self.connection.execute(select(func.pg_advisory_xact_lock(LEDGER_LOCK)))
+
+    def usage(self, profile_id: ProfileId | None, *, now: datetime) -> Usage:
+        """What the rows say was used.
+
+        Raises:
+            UsageUnreadable: a table, its constraint or its trigger is missing, or rows can't be
+                read. "0 used" is only ever a sum of rows that were read.
+        """
+        with _readable():
+            self._check_foundations()
+            month = self._month(profile_id, now)
+            spent = self._posts_of_a_day(profile_id, now)
+            cost, tokens = self._money(now)
+            return Usage(
+                posts=spent,
+                posts_month=month.posts,
+                reads_month=month.reads,
+                cost_month=cost,
+                tokens_day=tokens,
+                last_post_at=self._last_post_at(profile_id),
+                seen=self._seen(profile_id, now),
+                starts=tuple(DecisionTable(self.connection).starts(since=now - STARTS_WINDOW)),
+            )
+
+    def foundations(self) -> Sequence[str]:
+        """What is missing for usage to be read, in words; empty when all stands."""
+        standing = self.connection.execute(_FOUNDATIONS).mappings().one()
+        missing = [words for name, words in _FOUNDATION_NAMES.items() if not standing[name]]
+        # Without its table a constraint or trigger is missing too, and says nothing more.
+        tables = [words for words in missing if words.startswith("the table")]
+        return tables or missing
+
+    def reserve(self, call: Call) -> Call:
+        """Adds a reserved row."""
+        self.connection.execute(
+            insert(CallRow).values(
+                id=call.id,
+                profile_id=call.profile_id,
+                tweet_id=call.tweet_id,
+                api=call.api,
+                kind=call.kind,
+                endpoint=call.endpoint,
+                units=call.units,
+                tokens=call.tokens,
+                cost_usd=call.cost_usd,
+                state=call.state,
+                at=call.at,
+                note=call.note,
+            )
+        )
+        return call
+
+    def change(self, call_id: CallId, state: CallState, **values: Any) -> None:
+        """Settles, releases or marks unknown; `units`, `cost_usd`, `tokens` may be corrected."""
+        current = self.connection.scalar(select(CallRow.state).where(CallRow.id == call_id).with_for_update())
+        if current is None:
+            raise LookupError(f"call {call_id} is gone")
+        check_transition(current, state)
+        self.connection.execute(update(CallRow).where(CallRow.id == call_id).values(state=state, **values))
+
+    def of_tweet(self, tweet_id: TweetId) -> Sequence[Call]:
+        """The tweet's open calls, newest first."""
+        statement = (
+            select(*_CALL_COLUMNS)
+            .where(CallRow.tweet_id == tweet_id, CallRow.state.in_((CallState.RESERVED, CallState.UNKNOWN)))
+            .order_by(CallRow.at.desc())
+        )
+        with _readable():
+            return [Call(**row) for row in self.connection.execute(statement).mappings()]
+
+    def orphans(self, profile_id: ProfileId, *, before: datetime) -> Sequence[Call]:
+        """Reserved calls without a tweet from before a moment: their process is gone."""
+        statement = select(*_CALL_COLUMNS).where(
+            CallRow.profile_id == profile_id,
+            CallRow.state == CallState.RESERVED,
+            CallRow.tweet_id.is_(None),
+            CallRow.at < before,
+        )
+        with _readable():
+            return [Call(**row) for row in self.connection.execute(statement).mappings()]
+
+    def saw(
+        self, profile_id: ProfileId, endpoint: str, windows: Sequence[RateWindow], *, now: datetime
+    ) -> Mapping[str, int]:
+        """Keeps what X's headers said; returns the drift of each window that has one.
+
+        Drift is how many more calls X counts in a window than the ledger does: other programs on
+        the same keys.
+        """
+        drifts = {}
+        for window in windows:
+            drift = self._drift(profile_id, endpoint, window)
+            statement = upsert(RateRow).values(
+                profile_id=profile_id,
+                endpoint=endpoint,
+                name=window.name,
+                quota=window.limit,
+                remaining=window.remaining,
+                resets_at=window.resets_at,
+                seen_at=now,
+                drift=drift,
+                reason=window.reason,
+            )
+            fields = ("quota", "remaining", "resets_at", "seen_at", "drift", "reason")
+            self.connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[RateRow.profile_id, RateRow.endpoint, RateRow.name],
+                    set_={field: statement.excluded[field] for field in fields},
+                )
+            )
+            if drift:
+                drifts[window.name] = drift
+        return drifts
+
+    def lift_blocks(self, profile_id: ProfileId) -> int:
+        """Forgets closed windows, for an operator's `resume`; returns how many."""
+        lifted = self.connection.execute(
+            update(RateRow)
+            .where(RateRow.profile_id == profile_id, RateRow.remaining == 0, RateRow.name.in_(_LIFTABLE))
+            .values(resets_at=RateRow.seen_at)
+            .returning(RateRow.name)
+        )
+        return len(lifted.all())
+
+    def _check_foundations(self) -> None:
+        missing = self.foundations()
+        if missing:
+            raise UsageUnreadable(
+                f"usage can't be read: {'; '.join(missing)}; nothing is posted",
+                fix=f"run: {mend(missing)}",
+            )
+
+    def _posts_of_a_day(self, profile_id: ProfileId | None, now: datetime) -> tuple[Spent, ...]:
+        counted = _counting(
+            profile_id, CallKind.POST, CallRow.at, CallRow.units, since=CallRow.at > now - timedelta(hours=24)
+        ).subquery()
+        rows = self.connection.execute(
+            select(counted.c.at, counted.c.units).order_by(counted.c.at.desc()).limit(POSTS_AT_ONCE)
+        )
+        return tuple(Spent(at=at, units=units) for at, units in rows)
+
+    def _month(self, profile_id: ProfileId | None, now: datetime) -> _Month:
+        sums = []
+        for kind in (CallKind.POST, CallKind.READ):
+            counted = _counting(
+                profile_id, kind, CallRow.units, since=CallRow.at >= month_start(now)
+            ).subquery()
+            sums.append(select(func.coalesce(func.sum(counted.c.units), 0)).scalar_subquery())
+        posts, reads = self.connection.execute(select(*sums)).one()
+        return _Month(posts=int(posts), reads=int(reads))
+
+    def _money(self, now: datetime) -> tuple[Decimal, int]:
+        first, today = month_start(now).date(), now.date()
+        row = self.connection.execute(
+            select(
+                func.coalesce(func.sum(DailyUsageRow.cost_usd), Decimal(0)),
+                func.coalesce(func.sum(DailyUsageRow.tokens_used).filter(DailyUsageRow.date == today), 0),
+            ).where(DailyUsageRow.date >= first)
+        )
+        cost, tokens = row.one()
+        return Decimal(cost), int(tokens)
+
+    def _last_post_at(self, profile_id: ProfileId | None) -> datetime | None:
+        if profile_id is None:
+            return None
+        return self.connection.scalar(
+            select(CallRow.at)
+            .where(
+                CallRow.profile_id == profile_id,
+                CallRow.kind == CallKind.POST,
+                CallRow.state != CallState.RELEASED,
+            )
+            .order_by(CallRow.at.desc())
+            .limit(1)
+        )
+
+    def _seen(self, profile_id: ProfileId | None, now: datetime) -> tuple[Seen, ...]:
+        if profile_id is None:
+            return ()
+        used_since = (
+            select(func.count())
+            .select_from(CallRow)
+            .where(
+                CallRow.profile_id == RateRow.profile_id,
+                CallRow.state.in_((CallState.RESERVED, CallState.UNKNOWN)),
+                CallRow.endpoint == RateRow.endpoint,
+                CallRow.at > RateRow.seen_at,
+            )
+            .scalar_subquery()
+        )
+        rows = self.connection.execute(
+            select(RateRow.__table__, used_since.label("used_since")).where(
+                RateRow.profile_id == profile_id, RateRow.resets_at > now
+            )
+        ).mappings()
+        return tuple(
+            Seen(
+                endpoint=row["endpoint"],
+                window=RateWindow(
+                    name=row["name"],
+                    limit=row["quota"],
+                    remaining=row["remaining"],
+                    resets_at=row["resets_at"],
+                    reason=row["reason"],
+                ),
+                seen_at=row["seen_at"],
+                used_since=int(row["used_since"]),
+                drift=row["drift"],
+            )
+            for row in rows
+        )
+
+    def _drift(self, profile_id: ProfileId, endpoint: str, window: RateWindow) -> int:
+        length = _WINDOW_LENGTHS.get(window.name)
+        if length is None or window.limit is None:
+            return 0
+        ours = self.connection.scalar(
+            select(func.coalesce(func.sum(CallRow.units), 0)).where(
+                or_(CallRow.profile_id == profile_id, CallRow.profile_id.is_(None)),
+                CallRow.endpoint.in_((endpoint, "elsewhere")),
+                CallRow.kind == CallKind.POST,
+                CallRow.state != CallState.RELEASED,
+                CallRow.at > window.resets_at - length - timedelta(seconds=1),
+            )
+        )
+        return max(0, window.limit - window.remaining - int(ours or 0))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Names a ledger that can't be read for what it is: a reason to spend nothing."""
+    try:
+        yield
+    except ProgrammingError as error:
+        first = str(error.orig).strip().splitlines()[0]
+        raise UsageUnreadable(
+            f"usage can't be read: {first}; nothing is posted", fix="run: alembic upgrade head"
+        ) from error
+
+
+def mend(missing: Sequence[str]) -> str:
+    """The command that puts back what is missing, the table before what stands on it."""
+    if any("table" in one and "constraint" not in one for one in missing):
+        return "alembic upgrade head, or give the table its name back"
+    if any("constraint" in one for one in missing):
+        return (
+            "ALTER TABLE api_usage_tracking ADD CONSTRAINT uq_api_usage_tracking_date_api_type "
+            "UNIQUE (date, api_type)"
+        )
+    return (
+        "DROP TRIGGER IF EXISTS keep_daily_rows ON api_calls; "
+        "CREATE TRIGGER keep_daily_rows AFTER INSERT OR UPDATE OR DELETE ON api_calls "
+        "FOR EACH ROW EXECUTE FUNCTION api_calls_keep_daily_rows()"
+    )
+
+
+def _counting(
+    profile_id: ProfileId | None, kind: CallKind, *columns: Any, since: ColumnElement[bool]
+) -> Select[Any] | Any:
+    """Rows that count for a profile: its own, and those that belong to nobody in particular."""
+    base = select(*columns, literal(1)).where(
+        CallRow.kind == kind, CallRow.state != CallState.RELEASED, since
+    )
+    nobody = base.where(CallRow.profile_id.is_(None))
+    if profile_id is None:
+        return nobody
+    return union_all(base.where(CallRow.profile_id == profile_id), nobody)
+
+
+_LIFTABLE = ("credits", "keys", "usage_cap", "block")
+_CALL_COLUMNS = (
+    CallRow.id,
+    CallRow.profile_id,
+    CallRow.tweet_id,
+    CallRow.api,
+    CallRow.kind,
+    CallRow.endpoint,
+    CallRow.units,
+    CallRow.tokens,
+    CallRow.cost_usd,
+    CallRow.state,
+    CallRow.at,
+    CallRow.note,
+)

@@ -1,0 +1,188 @@
+"""The one way to the rows: pool, transactions, health, and errors in the bot's own words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, exc
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+
+from bot.core.errors import BotError, DatabaseUnavailable, SchemaOutdated
+from bot.store.connect import create_engine_for
+from bot.store.decisions import DecisionTable
+from bot.store.leases import LeaseTable
+from bot.store.ledger import LedgerTable
+from bot.store.profiles import ConfigTable, ProfileTable
+from bot.store.slots import SlotTable
+from bot.store.tweets import TweetTable
+
+CONNECT_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class StoreTransaction:
+    """Every table, on one connection in one transaction."""
+
+    connection: Connection
+
+    @cached_property
+    def profiles(self) -> ProfileTable:
+        """Accounts and their plans."""
+        return ProfileTable(self.connection)
+
+    @cached_property
+    def slots(self) -> SlotTable:
+        """The posting schedule."""
+        return SlotTable(self.connection)
+
+    @cached_property
+    def tweets(self) -> TweetTable:
+        """Tweets from draft to live."""
+        return TweetTable(self.connection)
+
+    @cached_property
+    def ledger(self) -> LedgerTable:
+        """What was spent."""
+        return LedgerTable(self.connection)
+
+    @cached_property
+    def leases(self) -> LeaseTable:
+        """One writer a profile."""
+        return LeaseTable(self.connection)
+
+    @cached_property
+    def decisions(self) -> DecisionTable:
+        """Why."""
+        return DecisionTable(self.connection)
+
+    @cached_property
+    def config(self) -> ConfigTable:
+        """Settings that an operator changes at run time."""
+        return ConfigTable(self.connection)
+
+
+class DatabaseManager:
+    """The data layer. Nothing in the bot reaches PostgreSQL but through it.
+
+    A connection is tried again when none could be had: nothing has happened then. A transaction
+    is never repeated on its own, because one that failed at its commit may have been kept.
+
+    Attributes:
+        spent_ms: milliseconds spent inside transactions so far.
+    """
+
+    def __init__(self, url: URL, *, pool_size: int = 5) -> None:
+        self._engine = create_engine_for(url, pool_size=pool_size)
+        self.spent_ms = 0.0
+        self._place = f"{url.host or url.query.get('host', 'localhost')}/{url.database}"
+
+    @property
+    def engine(self) -> Engine:
+        """For schema checks and migrations."""
+        return self._engine
+
+    @property
+    def place(self) -> str:
+        """Host and database, without user and password."""
+        return self._place
+
+    @contextmanager
+    def transaction(self) -> Iterator[StoreTransaction]:
+        """Begins a transaction; commits at the end of the block, rolls back when it raises.
+
+        Raises:
+            DatabaseUnavailable: the server can't be reached, or went away.
+            SchemaOutdated: a table or column is missing.
+        """
+        begun = time.perf_counter()
+        try:
+            with self.translated():
+                connection = self._connect()
+                with connection, connection.begin():
+                    yield StoreTransaction(connection)
+        finally:
+            self.spent_ms += (time.perf_counter() - begun) * 1000
+
+    def ping(self) -> float:
+        """Milliseconds that the smallest transaction takes.
+
+        Raises:
+            DatabaseUnavailable: there is no answer.
+        """
+        with self.translated():
+            connection = self._connect()
+            with connection, connection.begin():
+                begun = time.perf_counter()
+                connection.exec_driver_sql("SELECT 1")
+                return (time.perf_counter() - begun) * 1000
+
+    def close(self) -> None:
+        """Gives every connection back."""
+        self._engine.dispose()
+
+    def _connect(self) -> Connection:
+        for _ in range(CONNECT_ATTEMPTS - 1):
+            try:
+                return self._engine.connect()
+            except OperationalError as error:
+                if not _is_transient(error):
+                    raise
+        return self._engine.connect()
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turns the driver's errors into the bot's."""
+        try:
+            yield
+        except ProgrammingError as error:
+            raise _in_our_words(error, self._place) from error
+        except (OperationalError, InterfaceError, exc.TimeoutError) as error:
+            raise unavailable(error, self._place) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise unavailable(error, self._place) from error
+            raise
+
+
+def unavailable(error: Exception, place: str) -> DatabaseUnavailable:
+    """The database's absence as one line, without user or password."""
+    cause = getattr(error, "orig", None) or error
+    first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+    return DatabaseUnavailable(
+        f"the database at {place} does not answer: {first}",
+        fix="start it, or correct DATABASE_URL",
+    )
+
+
+def _is_transient(error: OperationalError) -> bool:
+    # A wrong password or a missing database stays wrong; a refused connection may pass. libpq gives
+    # errors of connecting no code, so its words have to do.
+    said = str(error.orig)
+    return "authentication failed" not in said and "does not exist" not in said
+
+
+def _in_our_words(error: ProgrammingError, place: str) -> BotError:
+    cause = error.orig
+    first = str(cause).strip().splitlines()[0]
+    if isinstance(
+        cause,
+        (
+            psycopg.errors.UndefinedTable,
+            psycopg.errors.UndefinedColumn,
+            psycopg.errors.UndefinedObject,
+            psycopg.errors.UndefinedFunction,
+            psycopg.errors.InvalidColumnReference,
+        ),
+    ):
+        return SchemaOutdated(f"the schema at {place} is not whole: {first}", fix="run: alembic upgrade head")
+    fix = ""
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        fix = "grant the bot's role its rights"
+    elif "connection option" in first:
+        fix = "take the option out of DATABASE_URL"
+    return DatabaseUnavailable(f"the database at {place} refuses: {first}", fix=fix)

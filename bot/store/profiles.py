@@ -1,0 +1,166 @@
+"""Profiles, plans and run-time settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from bot.core.model import (
+    Mode,
+    Plan,
+    PlanId,
+    PlanStatus,
+    Profile,
+    ProfileId,
+    SlotStatus,
+)
+from bot.store.tables import ConfigRow, PlanRow, ProfileRow, SlotRow
+
+
+@dataclass(frozen=True)
+class ProfileTable:
+    """`profiles` and `plans`."""
+
+    connection: Connection
+
+    def all(self) -> Sequence[Profile]:
+        """Every profile, oldest first."""
+        rows = self.connection.execute(_PROFILES.order_by(ProfileRow.created_at, ProfileRow.id)).mappings()
+        return [_profile(row) for row in rows]
+
+    def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
+        """Adds a profile."""
+        statement = (
+            insert(ProfileRow)
+            .values(
+                auth_user_id=uuid4(), handle=handle, x_user_id=x_user_id, timezone=timezone, mode=Mode(mode)
+            )
+            .returning(*_PROFILE_COLUMNS)
+        )
+        return _profile(self.connection.execute(statement).mappings().one())
+
+    def bind(self, profile_id: ProfileId, *, x_user_id: str, handle: str) -> Profile:
+        """Remembers whose keys serve the profile."""
+        return self._change(profile_id, x_user_id=x_user_id, handle=handle)
+
+    def configure(self, profile_id: ProfileId, *, timezone: str, mode: str) -> Profile:
+        """Takes the environment's zone and mode over."""
+        return self._change(profile_id, timezone=timezone, mode=Mode(mode))
+
+    def pause(self, profile_id: ProfileId, *, paused: bool, reason: str | None) -> Profile:
+        """Stops or resumes posting."""
+        return self._change(profile_id, paused=paused, pause_reason=reason)
+
+    def active_plan(self, profile_id: ProfileId) -> Plan | None:
+        """The one plan that fills slots."""
+        statement = select(PlanRow.__table__).where(
+            PlanRow.profile_id == profile_id, PlanRow.status == PlanStatus.ACTIVE
+        )
+        row = self.connection.execute(statement).mappings().one_or_none()
+        return None if row is None else _plan(row)
+
+    def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
+        """Makes a new plan the active one; future slots of the old one go.
+
+        Everything but the number of posts carries over from the plan before.
+        """
+        before = (
+            self.connection.execute(
+                update(PlanRow)
+                .where(PlanRow.profile_id == profile_id, PlanRow.status == PlanStatus.ACTIVE)
+                .values(status=PlanStatus.ARCHIVED)
+                .returning(PlanRow.__table__)
+            )
+            .mappings()
+            .one_or_none()
+        )
+        carried: dict[str, Any] = {}
+        if before is not None:
+            carried = {name: before[name] for name in _CARRIED}
+            self.connection.execute(
+                delete(SlotRow).where(SlotRow.plan_id == before["id"], SlotRow.status == SlotStatus.PLANNED)
+            )
+        values = carried | {"posts_per_day": posts_per_day}
+        row = self.connection.execute(
+            insert(PlanRow)
+            .values(profile_id=profile_id, status=PlanStatus.ACTIVE, **values)
+            .returning(PlanRow.__table__)
+        )
+        return _plan(row.mappings().one())
+
+    def _change(self, profile_id: ProfileId, **values: Any) -> Profile:
+        statement = (
+            update(ProfileRow)
+            .where(ProfileRow.id == profile_id)
+            .values(**values)
+            .returning(*_PROFILE_COLUMNS)
+        )
+        return _profile(self.connection.execute(statement).mappings().one())
+
+
+@dataclass(frozen=True)
+class ConfigTable:
+    """`bot_config`."""
+
+    connection: Connection
+
+    def get(self, key: str) -> Any:
+        """The value, or None."""
+        return self.connection.scalar(select(ConfigRow.value).where(ConfigRow.key == key))
+
+    def put(self, key: str, value: Any) -> None:
+        """Sets it."""
+        statement = upsert(ConfigRow).values(key=key, value=value)
+        self.connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[ConfigRow.key], set_={"value": statement.excluded.value}
+            )
+        )
+
+
+_CARRIED = (
+    "topics",
+    "day_starts",
+    "day_ends",
+    "late_policy",
+    "late_tolerance_seconds",
+    "spacing_seconds",
+    "include_links",
+)
+_PROFILE_COLUMNS = (
+    ProfileRow.id,
+    ProfileRow.auth_user_id,
+    ProfileRow.handle,
+    ProfileRow.x_user_id,
+    ProfileRow.timezone,
+    ProfileRow.mode,
+    ProfileRow.paused,
+    ProfileRow.pause_reason,
+)
+_PROFILES = select(*_PROFILE_COLUMNS)
+
+
+def _profile(row: RowMapping) -> Profile:
+    return Profile(**row)
+
+
+def _plan(row: RowMapping) -> Plan:
+    return Plan(
+        id=PlanId(row["id"]),
+        profile_id=ProfileId(row["profile_id"]),
+        status=row["status"],
+        posts_per_day=row["posts_per_day"],
+        topics=tuple(row["topics"]),
+        day_starts=row["day_starts"],
+        day_ends=row["day_ends"],
+        late_policy=row["late_policy"],
+        late_tolerance=timedelta(seconds=row["late_tolerance_seconds"]),
+        spacing=timedelta(seconds=row["spacing_seconds"]),
+        include_links=row["include_links"],
+    )

@@ -1,0 +1,126 @@
+"""The posting schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from bot.core.model import Plan, ProfileId, Slot, SlotId, SlotStatus, check_transition
+from bot.core.schedule import SlotWish
+from bot.store.tables import SlotRow
+
+
+@dataclass(frozen=True)
+class SlotTable:
+    """`posting_schedule`."""
+
+    connection: Connection
+
+    def add(self, profile_id: ProfileId, plan: Plan, wishes: Sequence[SlotWish]) -> int:
+        """Adds wishes that are not there yet; returns how many were new."""
+        if not wishes:
+            return 0
+        statement = upsert(SlotRow).values(
+            [
+                {
+                    "profile_id": profile_id,
+                    "plan_id": plan.id,
+                    "due_at": wish.due_at,
+                    "local_date": wish.local_date,
+                    "local_time": wish.local_time,
+                    "timezone": wish.timezone,
+                }
+                for wish in wishes
+            ]
+        )
+        added = self.connection.execute(statement.on_conflict_do_nothing().returning(SlotRow.id))
+        return len(added.all())
+
+    def planned_days(self, profile_id: ProfileId, plan: Plan, *, since: date) -> Collection[date]:
+        """Wall-clock days from one on that the plan has filled."""
+        statement = (
+            select(SlotRow.local_date)
+            .where(SlotRow.profile_id == profile_id, SlotRow.plan_id == plan.id, SlotRow.local_date >= since)
+            .order_by(SlotRow.local_date.desc())
+            .distinct()
+            .limit(_DAYS_TO_LOOK_AT)
+        )
+        return {day for day in self.connection.scalars(statement) if day is not None}
+
+    def overdue(self, profile_id: ProfileId, *, now: datetime) -> Sequence[Slot]:
+        """Planned slots whose moment has come, oldest first."""
+        return self._slots(
+            _SLOTS.where(
+                SlotRow.profile_id == profile_id,
+                SlotRow.status == SlotStatus.PLANNED,
+                SlotRow.due_at <= now,
+            )
+        )
+
+    def claimed(self, profile_id: ProfileId) -> Sequence[Slot]:
+        """Slots whose tweet is on its way."""
+        return self._slots(
+            _SLOTS.where(SlotRow.profile_id == profile_id, SlotRow.status == SlotStatus.CLAIMED)
+        )
+
+    def upcoming(self, profile_id: ProfileId, *, after: datetime, before: datetime) -> Sequence[Slot]:
+        """Planned slots in an interval, oldest first."""
+        return self._slots(
+            _SLOTS.where(
+                SlotRow.profile_id == profile_id,
+                SlotRow.status == SlotStatus.PLANNED,
+                SlotRow.due_at > after,
+                SlotRow.due_at <= before,
+            )
+        )
+
+    def move(self, slot_id: SlotId, status: SlotStatus, *, reason: str | None = None) -> Slot:
+        """Changes a slot's state along the diagram.
+
+        Raises:
+            ForbiddenTransition: the diagram does not draw it.
+        """
+        current = self.connection.scalar(
+            select(SlotRow.status).where(SlotRow.id == slot_id).with_for_update()
+        )
+        if current is None:
+            raise LookupError(f"slot {slot_id} is gone")
+        check_transition(current, status)
+        statement = (
+            update(SlotRow)
+            .where(SlotRow.id == slot_id)
+            .values(status=status, reason=reason)
+            .returning(*_COLUMNS)
+        )
+        return _slot(self.connection.execute(statement).mappings().one())
+
+    def _slots(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Slot]:
+        rows = self.connection.execute(statement.order_by(SlotRow.due_at).limit(_SLOTS_AT_ONCE)).mappings()
+        return [_slot(row) for row in rows]
+
+
+_DAYS_TO_LOOK_AT = 60
+_SLOTS_AT_ONCE = 500
+_COLUMNS = (
+    SlotRow.id,
+    SlotRow.profile_id,
+    SlotRow.due_at,
+    SlotRow.status,
+    SlotRow.plan_id,
+    SlotRow.local_date,
+    SlotRow.local_time,
+    SlotRow.timezone,
+    SlotRow.topic,
+    SlotRow.format,
+    SlotRow.reason,
+)
+_SLOTS: Select[*tuple[Any, ...]] = select(*_COLUMNS)
+
+
+def _slot(row: RowMapping) -> Slot:
+    return Slot(**row)

@@ -1,0 +1,412 @@
+"""The tables as SQLAlchemy sees them; `alembic/` is what creates them, and a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Date,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    Numeric,
+    Text,
+    Time,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy import text as sql_text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from bot.core.model import (
+    CallKind,
+    CallState,
+    LatePolicy,
+    Mode,
+    Origin,
+    PlanStatus,
+    SlotStatus,
+    TweetStatus,
+    aware,
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """`timestamptz` that refuses naive datetimes on the way in and gives UTC on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Refuses a naive datetime."""
+        return None if value is None else aware(value)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Gives the moment in UTC, whatever the session's zone."""
+        return None if value is None else value.astimezone(UTC)
+
+
+def _enum(kind: type[StrEnum], name: str) -> Enum:
+    return Enum(kind, name=name, values_callable=lambda members: [member.value for member in members])
+
+
+Money = Numeric(14, 6)
+
+
+class Base(DeclarativeBase):
+    """The base of every table: one naming rule for keys, UUID ids and kept time stamps."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads this class attribute as it is
+        datetime: Moment(),
+        date: Date(),
+        time: Time(),
+        Decimal: Money,
+        str: Text(),
+        UUID: Uuid(),
+        dict[str, Any]: JSONB(),
+        list[str]: JSONB(),
+        Mode: _enum(Mode, "profile_mode"),
+        PlanStatus: _enum(PlanStatus, "plan_status"),
+        LatePolicy: _enum(LatePolicy, "late_policy"),
+        SlotStatus: _enum(SlotStatus, "slot_status"),
+        TweetStatus: _enum(TweetStatus, "tweet_status"),
+        Origin: _enum(Origin, "tweet_origin"),
+        CallState: _enum(CallState, "call_state"),
+        CallKind: _enum(CallKind, "call_kind"),
+    }
+
+
+class Stamped:
+    """`created_at` and `updated_at`, kept by the database."""
+
+    created_at: Mapped[datetime] = mapped_column(server_default=sql_text("now()"), sort_order=90)
+    updated_at: Mapped[datetime] = mapped_column(server_default=sql_text("now()"), sort_order=91)
+
+
+class Keyed(Stamped):
+    """A UUID primary key."""
+
+    id: Mapped[UUID] = mapped_column(
+        primary_key=True, default=uuid4, server_default=sql_text("gen_random_uuid()"), sort_order=-1
+    )
+
+
+def _owned() -> Mapped[Any]:
+    return mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"), nullable=False)
+
+
+class ProfileRow(Keyed, Base):
+    """One X account that the bot runs."""
+
+    __tablename__ = "profiles"
+    __table_args__ = (UniqueConstraint("auth_user_id"), UniqueConstraint("x_user_id"))
+
+    auth_user_id: Mapped[UUID]
+    handle: Mapped[str]
+    x_user_id: Mapped[str | None]
+    timezone: Mapped[str] = mapped_column(server_default="UTC")
+    mode: Mapped[Mode] = mapped_column(server_default=Mode.AUTO.value)
+    persona: Mapped[dict[str, Any]] = mapped_column(server_default=sql_text("'{}'::jsonb"))
+    paused: Mapped[bool] = mapped_column(server_default=sql_text("false"))
+    pause_reason: Mapped[str | None]
+
+
+class PlanRow(Keyed, Base):
+    """What a profile posts about and how often."""
+
+    __tablename__ = "plans"
+    __table_args__ = (
+        Index(
+            "uq_plans_one_active_per_profile",
+            "profile_id",
+            unique=True,
+            postgresql_where=sql_text("status = 'active'"),
+        ),
+        CheckConstraint("posts_per_day BETWEEN 0 AND 100", name="posts_per_day"),
+        CheckConstraint("day_starts < day_ends", name="day"),
+        CheckConstraint("late_tolerance_seconds >= 0 AND spacing_seconds >= 0", name="seconds"),
+    )
+
+    profile_id: Mapped[UUID] = _owned()
+    status: Mapped[PlanStatus] = mapped_column(server_default=PlanStatus.DRAFT.value)
+    posts_per_day: Mapped[int] = mapped_column(server_default=sql_text("4"))
+    topics: Mapped[list[str]] = mapped_column(server_default=sql_text("'[]'::jsonb"))
+    day_starts: Mapped[time] = mapped_column(server_default=sql_text("'08:00'::time"))
+    day_ends: Mapped[time] = mapped_column(server_default=sql_text("'22:00'::time"))
+    late_policy: Mapped[LatePolicy] = mapped_column(server_default=LatePolicy.MOVE.value)
+    late_tolerance_seconds: Mapped[int] = mapped_column(server_default=sql_text("1200"))
+    spacing_seconds: Mapped[int] = mapped_column(server_default=sql_text("10"))
+    include_links: Mapped[bool] = mapped_column(server_default=sql_text("false"))
+
+
+class SlotRow(Keyed, Base):
+    """A planned moment to post."""
+
+    __tablename__ = "posting_schedule"
+    __table_args__ = (
+        UniqueConstraint("profile_id", "due_at"),
+        UniqueConstraint("profile_id", "local_date", "local_time"),
+        Index(
+            "ix_posting_schedule_planned",
+            "profile_id",
+            "due_at",
+            postgresql_where=sql_text("status = 'planned'"),
+        ),
+        Index("ix_posting_schedule_claimed", "profile_id", postgresql_where=sql_text("status = 'claimed'")),
+    )
+
+    profile_id: Mapped[UUID] = _owned()
+    plan_id: Mapped[UUID | None] = mapped_column(ForeignKey("plans.id", ondelete="SET NULL"))
+    due_at: Mapped[datetime]
+    local_date: Mapped[date | None]
+    local_time: Mapped[time | None]
+    timezone: Mapped[str | None]
+    topic: Mapped[str | None]
+    format: Mapped[str | None]
+    status: Mapped[SlotStatus] = mapped_column(server_default=SlotStatus.PLANNED.value)
+    reason: Mapped[str | None]
+
+
+class TweetRow(Keyed, Base):
+    """One post, or one part of a thread, from draft to live."""
+
+    __tablename__ = "tweets"
+    __table_args__ = (
+        UniqueConstraint("idempotency_key"),
+        UniqueConstraint("x_tweet_id"),
+        UniqueConstraint("thread_id", "part"),
+        CheckConstraint("part >= 1", name="part"),
+        CheckConstraint("(status = 'posted') <= (x_tweet_id IS NOT NULL)", name="posted_has_id"),
+        Index(
+            "ix_tweets_open",
+            "profile_id",
+            "status",
+            postgresql_where=sql_text(
+                "status IN ('drafted', 'awaiting_approval', 'approved', 'publishing', 'unknown')"
+            ),
+        ),
+        Index("ix_tweets_profile_id_posted_at", "profile_id", sql_text("posted_at DESC")),
+        Index("ix_tweets_profile_id_fingerprint", "profile_id", "fingerprint"),
+        Index("ix_tweets_slot_id", "slot_id"),
+        Index(
+            "ix_tweets_confirmed",
+            "profile_id",
+            sql_text("fencing DESC"),
+            postgresql_where=sql_text("x_tweet_id IS NOT NULL AND reason IS NULL"),
+        ),
+    )
+
+    profile_id: Mapped[UUID] = _owned()
+    slot_id: Mapped[UUID | None] = mapped_column(ForeignKey("posting_schedule.id", ondelete="SET NULL"))
+    thread_id: Mapped[UUID | None] = mapped_column(ForeignKey("tweets.id", ondelete="CASCADE"))
+    part: Mapped[int] = mapped_column(server_default=sql_text("1"))
+    idempotency_key: Mapped[str] = mapped_column(server_default=sql_text("gen_random_uuid()::text"))
+    text: Mapped[str]
+    fingerprint: Mapped[str] = mapped_column(server_default="")
+    status: Mapped[TweetStatus] = mapped_column(server_default=TweetStatus.DRAFTED.value)
+    origin: Mapped[Origin] = mapped_column(server_default=Origin.SLOT.value)
+    topic: Mapped[str | None]
+    format: Mapped[str | None]
+    source: Mapped[dict[str, Any] | None]
+    writer: Mapped[str | None]
+    x_tweet_id: Mapped[str | None]
+    posted_at: Mapped[datetime | None]
+    first_intent_at: Mapped[datetime | None]
+    intent_at: Mapped[datetime | None]
+    fencing: Mapped[int | None] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    resends: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    absent_reads: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    looked_at: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+
+
+class PerformanceRow(Keyed, Base):
+    """What a tweet earned at a given age."""
+
+    __tablename__ = "content_performance"
+    __table_args__ = (UniqueConstraint("tweet_id", "age_minutes"),)
+
+    tweet_id: Mapped[UUID] = mapped_column(ForeignKey("tweets.id", ondelete="CASCADE"))
+    age_minutes: Mapped[int]
+    measured_at: Mapped[datetime]
+    likes: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    reposts: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    replies: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    quotes: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    bookmarks: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    impressions: Mapped[int | None]
+    details: Mapped[dict[str, Any]] = mapped_column(server_default=sql_text("'{}'::jsonb"))
+
+
+class LearningRow(Keyed, Base):
+    """What learning knows of one arm of one profile."""
+
+    __tablename__ = "learning_data"
+    __table_args__ = (UniqueConstraint("profile_id", "arm"),)
+
+    profile_id: Mapped[UUID] = _owned()
+    arm: Mapped[str]
+    state: Mapped[dict[str, Any]] = mapped_column(server_default=sql_text("'{}'::jsonb"))
+
+
+class AnalyticsRow(Keyed, Base):
+    """One day of one profile, rolled up."""
+
+    __tablename__ = "analytics"
+    __table_args__ = (UniqueConstraint("profile_id", "date"),)
+
+    profile_id: Mapped[UUID] = _owned()
+    date: Mapped[date]
+    figures: Mapped[dict[str, Any]] = mapped_column(server_default=sql_text("'{}'::jsonb"))
+
+
+class ConfigRow(Stamped, Base):
+    """A setting that an operator may change at run time."""
+
+    __tablename__ = "bot_config"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(JSONB)
+
+
+class DailyUsageRow(Stamped, Base):
+    """What one API was used for on one UTC day: always the sum of the ledger's counting rows."""
+
+    __tablename__ = "api_usage_tracking"
+    __table_args__ = (UniqueConstraint("date", "api_type"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    date: Mapped[date]
+    api_type: Mapped[str]
+    tweets_posted: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    reads_made: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    tokens_used: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("0"))
+    cost_usd: Mapped[Decimal] = mapped_column(server_default=sql_text("0"))
+
+
+class CallRow(Keyed, Base):
+    """The ledger: one row a call, reserved before it is made."""
+
+    __tablename__ = "api_calls"
+    __table_args__ = (
+        CheckConstraint("units >= 0 AND tokens >= 0 AND cost_usd >= 0", name="amounts"),
+        Index(
+            "ix_api_calls_counting",
+            "profile_id",
+            "kind",
+            sql_text("at DESC"),
+            postgresql_include=["units", "cost_usd", "endpoint"],
+            postgresql_where=sql_text("state <> 'released'"),
+        ),
+        Index("ix_api_calls_tweet_id", "tweet_id"),
+        Index(
+            "ix_api_calls_open", "state", "at", postgresql_where=sql_text("state IN ('reserved', 'unknown')")
+        ),
+    )
+
+    profile_id: Mapped[UUID | None] = mapped_column(ForeignKey("profiles.id", ondelete="SET NULL"))
+    tweet_id: Mapped[UUID | None] = mapped_column(ForeignKey("tweets.id", ondelete="SET NULL"))
+    api: Mapped[str]
+    kind: Mapped[CallKind]
+    endpoint: Mapped[str]
+    units: Mapped[int]
+    tokens: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("0"))
+    cost_usd: Mapped[Decimal]
+    state: Mapped[CallState] = mapped_column(server_default=CallState.RESERVED.value)
+    at: Mapped[datetime]
+    note: Mapped[str | None]
+
+
+class RateRow(Stamped, Base):
+    """What X's own headers last said of one window of one endpoint."""
+
+    __tablename__ = "rate_windows"
+
+    profile_id: Mapped[UUID] = mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"), primary_key=True)
+    endpoint: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    quota: Mapped[int | None]
+    remaining: Mapped[int]
+    resets_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    drift: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    reason: Mapped[str] = mapped_column(server_default="")
+
+
+class DecisionRow(Keyed, Base):
+    """What one tick decided; the same decision again only counts up."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        Index("ix_decisions_profile_id_last_at", "profile_id", sql_text("last_at DESC")),
+        Index("ix_decisions_kind_at", "kind", sql_text("at DESC")),
+    )
+
+    profile_id: Mapped[UUID | None] = mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    repeated: Mapped[int] = mapped_column(server_default=sql_text("1"))
+    kind: Mapped[str]
+    verdict: Mapped[str]
+    reason: Mapped[str]
+    limit_name: Mapped[str | None]
+    used: Mapped[Decimal | None]
+    cap: Mapped[Decimal | None]
+    until: Mapped[datetime | None]
+    slot_id: Mapped[UUID | None] = mapped_column(ForeignKey("posting_schedule.id", ondelete="SET NULL"))
+    tweet_id: Mapped[UUID | None] = mapped_column(ForeignKey("tweets.id", ondelete="SET NULL"))
+    numbers: Mapped[dict[str, Any]] = mapped_column(server_default=sql_text("'{}'::jsonb"))
+
+
+class LeaseRow(Stamped, Base):
+    """The right to act for a profile, with a fencing number that only grows."""
+
+    __tablename__ = "leases"
+
+    profile_id: Mapped[UUID] = mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"), primary_key=True)
+    holder: Mapped[str]
+    fencing: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("1"))
+    expires_at: Mapped[datetime]
+
+
+class ConversationRow(Keyed, Base):
+    """An operator's chat with the bot."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (Index("ix_conversations_profile_id", "profile_id"),)
+
+    profile_id: Mapped[UUID] = _owned()
+    title: Mapped[str | None]
+
+
+class MessageRow(Keyed, Base):
+    """One message of a chat."""
+
+    __tablename__ = "messages"
+    __table_args__ = (Index("ix_messages_conversation_id_created_at", "conversation_id", "created_at"),)
+
+    conversation_id: Mapped[UUID] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    role: Mapped[str]
+    content: Mapped[str]

@@ -1,0 +1,254 @@
+"""Tweets from draft to live."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+
+from bot.core.model import (
+    LatePolicy,
+    Origin,
+    ProfileId,
+    SlotId,
+    SlotStatus,
+    Source,
+    Tweet,
+    TweetId,
+    TweetStatus,
+    check_transition,
+)
+from bot.store.tables import PlanRow, SlotRow, TweetRow
+
+_ALIVE = (
+    TweetStatus.DRAFTED,
+    TweetStatus.AWAITING_APPROVAL,
+    TweetStatus.APPROVED,
+    TweetStatus.PUBLISHING,
+    TweetStatus.UNKNOWN,
+)
+
+# A person's draft that was not sent at once is never sent: it is kept, and wished for again.
+_MEANT = (TweetRow.origin != Origin.MANUAL) | (TweetRow.status != TweetStatus.DRAFTED)
+
+
+@dataclass(frozen=True)
+class TweetTable:
+    """`tweets`."""
+
+    connection: Connection
+
+    def add(self, tweet: Tweet) -> Tweet:
+        """Adds a row."""
+        values = {column.key: getattr(tweet, column.key) for column in _COLUMNS if column.key != "created_at"}
+        values["source"] = tweet.source.as_json() if tweet.source else None
+        statement = insert(TweetRow).values(**values).returning(*_COLUMNS)
+        return _tweet(self.connection.execute(statement).mappings().one())
+
+    def get(self, tweet_id: TweetId) -> Tweet:
+        """One row.
+
+        Raises:
+            LookupError: there is none.
+        """
+        row = self.connection.execute(_TWEETS.where(TweetRow.id == tweet_id)).mappings().one_or_none()
+        if row is None:
+            raise LookupError(f"tweet {tweet_id} is gone")
+        return _tweet(row)
+
+    def of_slot(self, slot_id: SlotId) -> Tweet | None:
+        """The slot's root tweet: the newest one that is not rejected."""
+        statement = (
+            _TWEETS.where(
+                TweetRow.slot_id == slot_id, TweetRow.part == 1, TweetRow.status != TweetStatus.REJECTED
+            )
+            .order_by(TweetRow.created_at.desc())
+            .limit(1)
+        )
+        row = self.connection.execute(statement).mappings().one_or_none()
+        return None if row is None else _tweet(row)
+
+    def with_status(self, profile_id: ProfileId, *statuses: TweetStatus) -> Sequence[Tweet]:
+        """Open tweets in these states, oldest intent first."""
+        statement = _TWEETS.where(
+            TweetRow.profile_id == profile_id,
+            TweetRow.status.in_(_ALIVE),
+            TweetRow.status.in_(statuses),
+        ).order_by(TweetRow.intent_at.nulls_last(), TweetRow.part, TweetRow.created_at)
+        return [_tweet(row) for row in self.connection.execute(statement).mappings()]
+
+    def open(self, profile_id: ProfileId) -> Sequence[Tweet]:
+        """Every tweet that is not at an end."""
+        return self.with_status(profile_id, *_ALIVE)
+
+    def parts(self, thread_id: TweetId) -> Sequence[Tweet]:
+        """A thread's parts in order."""
+        statement = _TWEETS.where(TweetRow.thread_id == thread_id).order_by(TweetRow.part)
+        return [_tweet(row) for row in self.connection.execute(statement).mappings()]
+
+    def change(self, tweet_id: TweetId, status: TweetStatus, **values: Any) -> Tweet:
+        """Changes state along the diagram, with other columns in the same statement.
+
+        Raises:
+            ForbiddenTransition: the diagram does not draw it.
+        """
+        current = self.connection.scalar(
+            select(TweetRow.status).where(TweetRow.id == tweet_id).with_for_update()
+        )
+        if current is None:
+            raise LookupError(f"tweet {tweet_id} is gone")
+        check_transition(current, status)
+        return self.note(tweet_id, status=status, **values)
+
+    def note(self, tweet_id: TweetId, **values: Any) -> Tweet:
+        """Changes columns, not the state."""
+        statement = update(TweetRow).where(TweetRow.id == tweet_id).values(**values).returning(*_COLUMNS)
+        return _tweet(self.connection.execute(statement).mappings().one())
+
+    def fingerprints(self, profile_id: ProfileId, *, since: datetime) -> Collection[str]:
+        """Of all texts that are live since a moment, on their way, or meant to be."""
+        statement = select(TweetRow.fingerprint).where(
+            TweetRow.profile_id == profile_id,
+            or_(
+                (TweetRow.posted_at > since) & (TweetRow.status == TweetStatus.POSTED),
+                TweetRow.status.in_(_ALIVE) & _MEANT,
+            ),
+        )
+        return set(self.connection.scalars(statement))
+
+    def recent_texts(self, profile_id: ProfileId, *, limit: int) -> Sequence[str]:
+        """The newest texts, drafts included, newest first."""
+        live = (
+            select(TweetRow.text, TweetRow.posted_at.label("at"))
+            .where(TweetRow.profile_id == profile_id, TweetRow.posted_at.is_not(None))
+            .order_by(TweetRow.posted_at.desc())
+            .limit(limit)
+        )
+        coming = select(TweetRow.text, TweetRow.created_at.label("at")).where(
+            TweetRow.profile_id == profile_id, TweetRow.status.in_(_ALIVE), _MEANT
+        )
+        both = live.union_all(coming).subquery()
+        return list(self.connection.scalars(select(both.c.text).order_by(both.c.at.desc()).limit(limit)))
+
+    def known_ids(self, profile_id: ProfileId, x_tweet_ids: Sequence[str]) -> Collection[str]:
+        """Those of the ids that a row holds already."""
+        statement = select(TweetRow.x_tweet_id).where(
+            TweetRow.profile_id == profile_id, TweetRow.x_tweet_id.in_(x_tweet_ids)
+        )
+        return {known for known in self.connection.scalars(statement) if known is not None}
+
+    def last_known_id(self, profile_id: ProfileId, *, before_fencing: int) -> str | None:
+        """The newest id that X confirmed under an earlier lease: where reading may start.
+
+        Leases order intents whatever the clocks do. Adopted posts are left out, because X may have
+        made them later than their intent.
+        """
+        statement = (
+            select(TweetRow.x_tweet_id)
+            .where(
+                TweetRow.profile_id == profile_id,
+                TweetRow.fencing < before_fencing,
+                TweetRow.x_tweet_id.is_not(None),
+                TweetRow.reason.is_(None),
+            )
+            .order_by(TweetRow.fencing.desc(), TweetRow.part.desc())
+            .limit(1)
+        )
+        return self.connection.scalar(statement)
+
+    def left_over(self, profile_id: ProfileId) -> Tweet | None:
+        """The oldest draft without a slot: its slot was missed, or went with an older plan."""
+        statement = (
+            _TWEETS.outerjoin(SlotRow, SlotRow.id == TweetRow.slot_id)
+            .outerjoin(PlanRow, PlanRow.id == SlotRow.plan_id)
+            .where(
+                TweetRow.profile_id == profile_id,
+                TweetRow.status.in_((TweetStatus.DRAFTED, TweetStatus.APPROVED)),
+                TweetRow.part == 1,
+                TweetRow.origin == Origin.SLOT,
+                or_(SlotRow.id.is_(None), SlotRow.status == SlotStatus.EXPIRED),
+                or_(PlanRow.id.is_(None), PlanRow.late_policy == LatePolicy.MOVE),
+            )
+            .order_by(TweetRow.created_at)
+            .limit(1)
+        )
+        row = self.connection.execute(statement).mappings().one_or_none()
+        return None if row is None else _tweet(row)
+
+    def counts(self, profile_id: ProfileId) -> dict[str, int]:
+        """How many tweets are in each open state."""
+        statement = (
+            select(TweetRow.status, func.count())
+            .where(TweetRow.profile_id == profile_id, TweetRow.status.in_(_ALIVE), _MEANT)
+            .group_by(TweetRow.status)
+        )
+        return {status.value: number for status, number in self.connection.execute(statement)}
+
+    def retry_now(self, profile_id: ProfileId) -> int:
+        """Lets what waits for another try go at the next tick; returns how many."""
+        waiting = self.connection.execute(
+            update(TweetRow)
+            .where(
+                TweetRow.profile_id == profile_id,
+                TweetRow.status == TweetStatus.APPROVED,
+                TweetRow.next_attempt_at.is_not(None),
+            )
+            .values(next_attempt_at=None)
+            .returning(TweetRow.id)
+        )
+        return len(waiting.all())
+
+    def last_live(self, profile_id: ProfileId, *, limit: int) -> Sequence[Tweet]:
+        """The newest tweets that say posted."""
+        statement = (
+            _TWEETS.where(
+                TweetRow.profile_id == profile_id,
+                TweetRow.posted_at.is_not(None),
+                TweetRow.status == TweetStatus.POSTED,
+            )
+            .order_by(TweetRow.posted_at.desc())
+            .limit(limit)
+        )
+        return [_tweet(row) for row in self.connection.execute(statement).mappings()]
+
+    def last_posted(self, profile_id: ProfileId) -> Tweet | None:
+        """The newest live tweet."""
+        return next(iter(self.last_live(profile_id, limit=1)), None)
+
+
+_COLUMNS = (
+    TweetRow.id,
+    TweetRow.profile_id,
+    TweetRow.idempotency_key,
+    TweetRow.text,
+    TweetRow.fingerprint,
+    TweetRow.status,
+    TweetRow.slot_id,
+    TweetRow.thread_id,
+    TweetRow.part,
+    TweetRow.origin,
+    TweetRow.topic,
+    TweetRow.source,
+    TweetRow.writer,
+    TweetRow.x_tweet_id,
+    TweetRow.posted_at,
+    TweetRow.first_intent_at,
+    TweetRow.intent_at,
+    TweetRow.fencing,
+    TweetRow.attempts,
+    TweetRow.resends,
+    TweetRow.absent_reads,
+    TweetRow.looked_at,
+    TweetRow.next_attempt_at,
+    TweetRow.reason,
+    TweetRow.created_at,
+)
+_TWEETS = select(*_COLUMNS)
+
+
+def _tweet(row: RowMapping) -> Tweet:
+    source = row["source"]
+    return Tweet(**{**row, "source": Source(**source) if source else None})

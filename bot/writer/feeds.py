@@ -1,0 +1,65 @@
+"""Entries of RSS and Atom feeds."""
+
+from __future__ import annotations
+
+from calendar import timegm
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+from bot.writer.entry import Entry
+from bot.writer.fetch import Body, Unreadable, public
+from bot.writer.prose import from_html, one_line
+
+_LEAST_TEXT = 20  # characters; less says nothing that the title does not
+
+
+def read_feed(body: Body) -> list[Entry]:
+    """Returns the feed's entries in its own order.
+
+    Raises:
+        Unreadable: it is no feed, or one without a readable entry.
+    """
+    import feedparser
+
+    headers = {"content-location": body.url or ""}
+    if "charset" in body.content_type.lower():
+        # Without a charset, text/xml would mean US-ASCII and override what the feed itself declares.
+        headers["content-type"] = body.content_type
+    feed: Mapping[str, Any] = feedparser.parse(BytesIO(body.content), response_headers=headers)
+    raw = feed.get("entries") or []
+    entries = [entry for entry in (_entry(fields) for fields in raw) if entry]
+    if entries:
+        return entries
+    if raw:
+        raise Unreadable("its entries hold no text; give a feed with summaries or full text")
+    if feed.get("version"):
+        raise Unreadable("the feed has no entries; give one that has, or wait for its first")
+    raise Unreadable("it is XML but no feed; give an RSS or Atom address, a web page or a text file")
+
+
+def _entry(fields: Mapping[str, Any]) -> Entry | None:
+    title = one_line(from_html(str(fields.get("title") or "")))
+    link = str(fields.get("link") or "").strip()
+    bodies = [str(part.get("value") or "") for part in fields.get("content") or []]
+    bodies.append(str(fields.get("summary") or ""))
+    text = max((from_html(markup) for markup in bodies), key=len)
+    if len(text) < _LEAST_TEXT:
+        text = "\n\n".join(part for part in (title, text) if part)
+    if not text:
+        return None
+    key = str(fields.get("id") or link or title or text)
+    return Entry(kind="feed", key=key, title=title, text=text, url=public(link), published_at=_moment(fields))
+
+
+def _moment(fields: Mapping[str, Any]) -> datetime | None:
+    # Plain look-ups: feedparser's own warn when they take one date for the other.
+    plain = dict(fields.items())
+    parsed = plain.get("published_parsed") or plain.get("updated_parsed")
+    if not parsed:
+        return None
+    try:
+        return datetime.fromtimestamp(timegm(parsed), UTC)
+    except (ValueError, TypeError, OverflowError, OSError):  # a date that no calendar has
+        return None

@@ -1,0 +1,92 @@
+"""Plain prose out of untrusted text: one Unicode form, no markup, blocks kept apart."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from html import unescape
+from html.parser import HTMLParser
+
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_JOINERS = "\u200c\u200d"  # they join emoji and letters of some scripts
+_UNREAD = frozenset(
+    {"script", "style", "pre", "table", "noscript", "svg", "template", "iframe", "figure", "title"}
+)
+_BLOCKS = re.compile(
+    "address|article|aside|blockquote|dd|div|dl|dt|fieldset|figcaption|footer|form|h[1-6]|header|hr|li|main|nav|"
+    "ol|option|p|section|select|ul"
+)
+
+
+def one_line(text: str) -> str:
+    """Returns the text in NFC on one line, without invisible and control characters."""
+    shown = _INVISIBLE.sub("", text)
+    spaced = "".join(" " if _is_control(character) else character for character in shown)
+    return unicodedata.normalize("NFC", " ".join(spaced.split()))
+
+
+def blocks(text: str) -> str:
+    """Returns the text as blocks of one line each, an empty line between them.
+
+    An empty line in the text parts its blocks; a single line break is a space.
+    """
+    unified = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = (one_line(block) for block in re.split(r"\n[ \t\f\v]*\n", unified))
+    return "\n\n".join(line for line in lines if line)
+
+
+def from_html(markup: str) -> str:
+    """Returns the words of an HTML fragment as blocks, without code, tables and scripts."""
+    reader = _HtmlReader()
+    reader.feed(markup)
+    reader.close()
+    text = "".join(reader.parts)
+    if _TAG.search(text):  # markup that was escaped twice
+        again = _HtmlReader()
+        again.feed(text)
+        again.close()
+        text = "".join(again.parts)
+    return blocks(unescape(text))
+
+
+def html_title(markup: str) -> str:
+    """Returns the page's own title on one line, or nothing."""
+    found = re.search(r"<title[^>]*>(.*?)</title", markup, re.IGNORECASE | re.DOTALL)
+    return one_line(unescape(found.group(1))) if found else ""
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character).startswith("C") and character not in _JOINERS
+
+
+class _HtmlReader(HTMLParser):
+    """Collects the words between tags."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._unread: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002  # HTMLParser's
+        if tag in _UNREAD:
+            self._unread.append(tag)
+        self._part(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._unread:
+            while self._unread and self._unread.pop() != tag:
+                pass
+        if tag != "br":
+            self._part(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self._unread:
+            # A line break inside a paragraph is a space; only tags part blocks.
+            self.parts.append(re.sub(r"\s*\n\s*", " ", data))
+
+    def _part(self, tag: str) -> None:
+        if _BLOCKS.fullmatch(tag):
+            self.parts.append("\n\n")
+        elif tag == "br":
+            self.parts.append("\n")

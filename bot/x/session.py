@@ -1,0 +1,81 @@
+"""The requests session that tweepy is given, because its own has a fixed host and no timeout."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from http import HTTPStatus as Http
+from typing import Any
+
+import requests
+
+from bot.x.headers import lowered
+from bot.x.line import Deadline, LineAdapter
+from bot.x.problems import Answer
+
+_TWEEPY_HOST = "https://api.twitter.com"
+
+
+class ErrorAnswer(Exception):
+    """X, or something on the way to it, answered outside 200-299.
+
+    Raised before tweepy sees the answer: tweepy's own exceptions fail to construct on a body that
+    is a JSON list, and on a reset header that is no number.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(f"status {answer.status}")
+
+
+class XSession(requests.Session):
+    """A session that calls `base_url`, once, within a time, and follows nobody.
+
+    A followed 307 would post again. Cookies are neither kept nor sent. Proxies and certificates
+    come from the environment, as is usual for requests.
+    """
+
+    def __init__(self, *, base_url: str, connect_timeout: float, read_timeout: float) -> None:
+        super().__init__()
+        self._base_url = base_url.rstrip("/")
+        self._timeouts = (connect_timeout, read_timeout)
+        self._seconds = 2 * read_timeout
+        self.headers["Connection"] = "close"
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """Requests' own, at the configured address: swapped here so that the signature covers it."""
+        path = str(url).removeprefix(_TWEEPY_HOST)
+        return super().request(method, self._base_url + path, *args, **kwargs)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Sends once and reads the whole answer.
+
+        Raises:
+            ErrorAnswer: the status is outside 200-299.
+            requests.Timeout: the overall time, twice the read timeout, was over.
+            requests.RequestException: no answer, for any other reason.
+        """
+        response = self._send(request, **kwargs)
+        if not Http.OK <= response.status_code < Http.MULTIPLE_CHOICES:
+            raise ErrorAnswer(as_answer(response))
+        return response
+
+    def _send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        known = {name: kwargs[name] for name in ("verify", "cert", "proxies") if name in kwargs}
+        with Deadline(self._seconds) as deadline, closing(LineAdapter(deadline)) as adapter:
+            try:
+                with closing(adapter.send(request, stream=True, timeout=self._timeouts, **known)) as response:
+                    _ = response.content  # reads it, within the deadline
+            except requests.RequestException as error:
+                # It carries the request, and that the Authorization header.
+                error.request = None
+                if deadline.passed:
+                    raise requests.Timeout("the call took too long altogether") from error
+                raise
+        if deadline.passed:
+            raise requests.Timeout("the call took too long altogether")
+        return response
+
+
+def as_answer(response: requests.Response) -> Answer:
+    """The response as a value."""
+    return Answer(status=response.status_code, headers=lowered(response.headers), body=response.content)

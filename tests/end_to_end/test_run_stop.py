@@ -1,0 +1,165 @@
+"""`run` ends when it is asked to: soon, with 0, and with nothing half done."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from bot.sandbox import Sandbox
+from tests.end_to_end.conftest import Rows, logged, wait_for
+from tests.support.processes import BotProcess, eventually
+
+Texts = Callable[[], list[str]]
+QUICK = {"BOT_TICK_SECONDS": "0.5", "BOT_POSTS_PER_DAY": "0"}
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+
+def ends(worker: subprocess.Popen[str], number: signal.Signals) -> int:
+    """The exit code of a worker that got the signal; it has five seconds."""
+    begun = monotonic()
+    worker.send_signal(number)
+    code = worker.wait(timeout=8)
+    assert monotonic() - begun < 5
+    return code
+
+
+def stderr(program: BotProcess, worker: subprocess.Popen[str]) -> str:
+    return (program.folder / f"log-{program.running.index(worker)}").read_text()
+
+
+def nothing_is_half_done(rows: Rows) -> bool:
+    return not (
+        rows.count("tweets", "status = 'publishing'")
+        or rows.count("posting_schedule", "status = 'claimed'")
+        or rows.count("api_calls", "state = 'reserved'")
+        or rows.count("leases", "expires_at > now()")
+    )
+
+
+@SIGNALS
+def test_an_idle_worker_stops(bot_process: BotProcess, rows: Rows, number: signal.Signals) -> None:
+    worker = bot_process.start("run", **QUICK)
+    wait_for(bot_process, worker, "worker_started")
+
+    assert ends(worker, number) == 0
+
+    (stopped,) = logged(bot_process, worker, "worker_stopped")
+    assert stopped["drained"] is True
+    assert nothing_is_half_done(rows)
+    assert "Traceback" not in stderr(bot_process, worker)
+
+
+@SIGNALS
+def test_a_signal_at_the_first_sign_of_life_stops_it(
+    bot_process: BotProcess, rows: Rows, number: signal.Signals
+) -> None:
+    worker = bot_process.start("run", **QUICK)
+    wait_for(bot_process, worker, "database_connected")
+
+    assert ends(worker, number) == 0
+
+    assert nothing_is_half_done(rows)
+    assert "Traceback" not in stderr(bot_process, worker)
+
+
+@pytest.fixture
+def silent_database() -> Iterator[socket.socket]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(20)
+        yield listening
+
+
+@SIGNALS
+def test_a_signal_while_the_database_is_being_opened_stops_it(
+    bot_process: BotProcess, silent_database: socket.socket, number: signal.Signals
+) -> None:
+    port = silent_database.getsockname()[1]
+    worker = bot_process.start("run", **QUICK, DATABASE_URL=f"postgresql://bot@127.0.0.1:{port}/bot")
+    connection, _ = silent_database.accept()
+
+    with connection:
+        code = ends(worker, number)
+
+    assert code == 0
+    assert "Traceback" not in stderr(bot_process, worker)
+
+
+@SIGNALS
+def test_a_signal_while_x_is_asked_whose_keys_these_are_stops_it(
+    bot_process: BotProcess, rows: Rows, local_x: Sandbox, number: signal.Signals
+) -> None:
+    local_x.arm("hang_before_accept", endpoint="GET /2/users/me", count=None)
+    worker = bot_process.start("run", **QUICK)
+    eventually(lambda: rows.count("api_calls", "state = 'reserved'") == 1, what="the question to X")
+
+    assert ends(worker, number) == 0
+
+    assert rows.count("tweets") == 0
+    assert "Traceback" not in stderr(bot_process, worker)
+
+
+@SIGNALS
+def test_a_call_that_is_on_its_way_is_finished_first(
+    bot_process: BotProcess, rows: Rows, local_x: Sandbox, number: signal.Signals
+) -> None:
+    local_x.arm("slow_first_byte", seconds=2)
+    worker = bot_process.start("run", **QUICK)
+    wait_for(bot_process, worker, "worker_started")
+    rows.execute("INSERT INTO posting_schedule (profile_id, due_at) SELECT id, now() FROM profiles")
+    eventually(lambda: rows.count("tweets", "status = 'publishing'") == 1, what="the call")
+
+    assert ends(worker, number) == 0
+
+    (live,) = local_x.posts()
+    row = rows.one("SELECT status, x_tweet_id FROM tweets")
+    assert (row["status"], row["x_tweet_id"]) == ("posted", live.id)
+    assert rows.one("SELECT status FROM posting_schedule")["status"] == "done"
+    assert nothing_is_half_done(rows)
+
+
+def test_a_call_that_hangs_does_not_hold_the_stop_up_and_is_left_unknown(
+    bot_process: BotProcess, rows: Rows, local_x: Sandbox
+) -> None:
+    local_x.arm("accept_then_hang", count=None)
+    worker = bot_process.start("run", **QUICK)
+    wait_for(bot_process, worker, "worker_started")
+    rows.execute("INSERT INTO posting_schedule (profile_id, due_at) SELECT id, now() FROM profiles")
+    eventually(lambda: rows.count("tweets", "status = 'publishing'") == 1, what="the call")
+
+    assert ends(worker, signal.SIGTERM) == 0
+
+    assert rows.one("SELECT status FROM tweets")["status"] == "unknown"
+    assert rows.one("SELECT state FROM api_calls WHERE kind = 'post'")["state"] == "unknown"
+    assert len(local_x.posts()) == 1
+    assert "Traceback" not in stderr(bot_process, worker)
+
+
+@pytest.mark.xdist_group("embedded")
+def test_the_sandbox_worker_stops_and_takes_its_database_with_it(tmp_path: Path) -> None:
+    program = BotProcess(
+        folder=tmp_path,
+        environment={"BOT_DATA_DIR": str(tmp_path / "data"), "LOG_FORMAT": "json", "BOT_TICK_SECONDS": "0.5"},
+    )
+    try:
+        worker = program.start("run", "--sandbox")
+        wait_for(program, worker, "worker_started", within=30)
+        status = program.run("status", "--sandbox", "--json")
+        posted = program.run("run-once", "--sandbox", "--json")
+
+        assert ends(worker, signal.SIGTERM) == 0
+    finally:
+        program.kill_all()
+
+    assert status.json["profile"] == posted.json["profile"]
+    assert status.json["next_slot"]
+    assert posted.json["outcome"] == "posted"
+    assert "Traceback" not in stderr(program, worker) + status.err + posted.err
+    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+    assert not (tmp_path / "data" / "sandbox-x.json").exists()

@@ -1,0 +1,268 @@
+"""`run`: the worker posts what is due, once, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from bot.sandbox import Sandbox
+from tests.conftest import TIDES
+from tests.end_to_end.conftest import Cli, Rows, logged, wait_for
+from tests.support.processes import BotProcess, eventually
+
+Texts = Callable[[], list[str]]
+QUICK = {"BOT_TICK_SECONDS": "0.5", "BOT_POSTS_PER_DAY": "0"}
+
+
+def schedule(rows: Rows, *seconds: float) -> list[datetime]:
+    """Slots so many seconds from now, as a person inserts them."""
+    now = datetime.now(UTC)
+    due = [now + timedelta(seconds=one) for one in seconds]
+    for moment in due:
+        rows.execute(
+            "INSERT INTO posting_schedule (profile_id, due_at) SELECT id, :due FROM profiles", due=moment
+        )
+    return due
+
+
+def start_worker(program: BotProcess, **variables: str) -> subprocess.Popen[str]:
+    worker = program.start("run", **(QUICK | variables))
+    wait_for(program, worker, "worker_started")
+    return worker
+
+
+@pytest.fixture
+def meeting_place() -> Iterator[str]:
+    """A source that makes its reader wait a while for a second one, so that two can't miss each other."""
+    both = threading.Barrier(2)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(timeout=2.5)
+            body = TIDES.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/markdown")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    serving.start()
+    yield f"http://127.0.0.1:{server.server_port}/tides.md"
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
+def stop(worker: subprocess.Popen[str]) -> None:
+    worker.terminate()
+    assert worker.wait(timeout=5) == 0
+
+
+def test_three_slots_are_three_posts_each_at_its_time(
+    bot_process: BotProcess, rows: Rows, local_x: Sandbox
+) -> None:
+    worker = start_worker(bot_process)
+    due = schedule(rows, 1, 12, 23)
+
+    eventually(
+        lambda: rows.count("posting_schedule", "status = 'done'") == 3, within=40, what="three slots done"
+    )
+    quiet = rows.one("SELECT max(last_at) AS at FROM decisions")["at"]
+    # Two more ticks find nothing to do.
+    eventually(
+        lambda: rows.one("SELECT max(last_at) AS at FROM decisions")["at"] > quiet + timedelta(seconds=1),
+        what="two more ticks",
+    )
+    stop(worker)
+
+    live = local_x.posts()
+    assert len(live) == len({post.text for post in live}) == 3
+    assert rows.count("posting_schedule") == 3
+    tweets = rows.select(
+        "SELECT t.x_tweet_id, t.posted_at, s.due_at, t.status FROM tweets t "
+        "JOIN posting_schedule s ON s.id = t.slot_id ORDER BY s.due_at"
+    )
+    assert [one["x_tweet_id"] for one in tweets] == [post.id for post in live]
+    assert {one["status"] for one in tweets} == {"posted"}
+    assert [one["due_at"] for one in tweets] == due
+    for one in tweets:
+        assert timedelta(0) <= one["posted_at"] - one["due_at"] < timedelta(seconds=5)
+    assert rows.count("tweets") == 3
+    assert local_x.calls["POST /2/tweets 201"] == 3
+    assert not [name for name in local_x.calls if name.startswith("POST") and name != "POST /2/tweets 201"]
+
+
+def test_two_workers_on_one_database_post_each_slot_once(
+    bot_process: BotProcess, rows: Rows, local_x: Sandbox
+) -> None:
+    workers = [bot_process.start("run", **QUICK) for _ in range(2)]
+    for worker in workers:
+        wait_for(bot_process, worker, "worker_started")
+    assert rows.count("profiles") == 1
+    rows.execute("UPDATE plans SET spacing_seconds = 0")
+    schedule(rows, 1, 3, 5)
+
+    eventually(lambda: rows.count("posting_schedule", "status = 'done'") == 3, what="three slots done")
+    for worker in workers:
+        stop(worker)
+
+    live = local_x.posts()
+    assert len(live) == len({post.text for post in live}) == 3
+    assert local_x.calls["POST /2/tweets 201"] == 3
+    assert rows.count("tweets", "status = 'posted'") == 3
+    assert rows.count("tweets", "status NOT IN ('posted', 'drafted')") == 0
+    # Before the first profile is known both may ask; neither may ask again.
+    assert local_x.calls["GET /2/users/me 200"] <= 2
+
+
+def test_two_workers_write_one_draft_for_a_slot(
+    bot_process: BotProcess, cli: Cli, rows: Rows, meeting_place: str
+) -> None:
+    cli.json("run-once")
+    schedule(rows, 3600)
+
+    workers = [bot_process.start("run", **QUICK, BOT_SOURCES=meeting_place) for _ in range(2)]
+    for worker in workers:
+        wait_for(bot_process, worker, "worker_started")
+    eventually(lambda: rows.count("tweets", "slot_id IS NOT NULL"), what="a draft")
+    for worker in workers:
+        stop(worker)
+
+    assert rows.count("tweets", "slot_id IS NOT NULL") == 1
+
+
+def test_two_due_slots_keep_the_spacing_between_posts(
+    bot_process: BotProcess, rows: Rows, local_x: Sandbox
+) -> None:
+    worker = start_worker(bot_process)
+    schedule(rows, 0.5, 1)
+
+    eventually(lambda: len(local_x.posts()) == 2, within=30, what="two posts")
+    eventually(lambda: rows.count("posting_schedule", "status = 'done'") == 2, what="both slots done")
+    stop(worker)
+
+    first, second = rows.select("SELECT posted_at FROM tweets ORDER BY posted_at")
+    assert second["posted_at"] - first["posted_at"] >= timedelta(seconds=9)
+    assert rows.count("decisions", "limit_name = 'spacing' AND verdict = 'wait'") >= 1
+
+
+def test_what_was_missed_before_the_start_is_not_caught_up(
+    bot_process: BotProcess, cli: Cli, rows: Rows, texts: Texts
+) -> None:
+    cli.json("run-once")
+    schedule(rows, -7200, -3600, -1800)
+
+    worker = start_worker(bot_process)
+    eventually(lambda: rows.count("posting_schedule", "status = 'expired'") == 3, what="three slots expired")
+    stop(worker)
+
+    assert len(texts()) == 1
+    assert len(logged(bot_process, worker, "slot_missed")) == 3
+    assert rows.count("decisions", "verdict = 'expired'") == 3
+
+
+def test_start_up_says_what_is_connected_and_whose_account_it_is(bot_process: BotProcess) -> None:
+    worker = start_worker(bot_process)
+    stop(worker)
+
+    names = [entry["event"] for entry in bot_process.log(worker)]
+    assert "database_connected" in names
+    assert names.index("database_connected") < names.index("worker_started") < names.index("worker_stopped")
+    (ready,) = logged(bot_process, worker, "profile_ready")
+    assert (ready["handle"], ready["mode"]) == ("sandbox_bot", "auto")
+
+
+def test_the_plan_fills_the_coming_days_and_posts_nothing_early(
+    bot_process: BotProcess, cli: Cli, rows: Rows, texts: Texts
+) -> None:
+    worker = start_worker(bot_process, BOT_POSTS_PER_DAY="4", BOT_TIMEZONE="Pacific/Auckland")
+    next_slot = cli.json("status")["next_slot"]
+    stop(worker)
+
+    planned = rows.select(
+        "SELECT due_at, timezone FROM posting_schedule WHERE status = 'planned' ORDER BY due_at"
+    )
+    assert 8 <= len(planned) <= 12
+    assert planned[0]["due_at"] == datetime.fromisoformat(next_slot)
+    assert {one["timezone"] for one in planned} == {"Pacific/Auckland"}
+    assert all(one["due_at"] > datetime.now(UTC) - timedelta(minutes=1) for one in planned)
+    assert texts() == []
+
+
+def test_pause_holds_a_running_worker_and_resume_lets_it_post(
+    bot_process: BotProcess, cli: Cli, rows: Rows, texts: Texts
+) -> None:
+    worker = start_worker(bot_process)
+    cli.json("pause", "--reason", "holidays")
+    schedule(rows, 0)
+
+    eventually(lambda: rows.count("decisions", "verdict = 'paused'"), what="a tick that found it paused")
+    assert texts() == []
+    assert rows.one("SELECT reason FROM decisions WHERE verdict = 'paused'")["reason"] == "holidays"
+
+    cli.json("resume")
+    eventually(lambda: len(texts()) == 1, what="the post after resume")
+    stop(worker)
+
+
+@pytest.mark.parametrize(("mode", "status"), [("dry-run", "skipped"), ("review", "planned")])
+def test_a_worker_that_may_not_post_sends_nothing(
+    bot_process: BotProcess, rows: Rows, texts: Texts, mode: str, status: str
+) -> None:
+    worker = start_worker(bot_process, BOT_MODE=mode)
+    schedule(rows, 0)
+
+    verdict = "verdict = 'dry_run'" if mode == "dry-run" else "reason = 'the draft awaits approval'"
+    eventually(lambda: rows.count("decisions", verdict), what="a decision about the slot")
+    stop(worker)
+
+    assert texts() == []
+    assert rows.one("SELECT status FROM posting_schedule")["status"] == status
+    assert rows.count("api_calls", "kind = 'post'") == 0
+
+
+def test_a_worker_without_room_leaves_the_slot_and_says_why(
+    bot_process: BotProcess, rows: Rows, texts: Texts
+) -> None:
+    worker = start_worker(bot_process)
+    rows.execute("SELECT track_twitter_usage(17, 0)")
+    schedule(rows, 0)
+
+    eventually(
+        lambda: rows.count("decisions", "verdict = 'wait' AND limit_name = 'posts_24h'"), what="a wait"
+    )
+    stop(worker)
+
+    assert texts() == []
+
+
+def test_a_worker_that_can_not_read_usage_posts_nothing_and_posts_when_it_can_again(
+    bot_process: BotProcess, rows: Rows, texts: Texts
+) -> None:
+    worker = start_worker(bot_process)
+    rows.execute("ALTER TABLE api_usage_tracking RENAME TO api_usage_tracking_gone")
+    schedule(rows, 0)
+
+    eventually(
+        lambda: [e for e in logged(bot_process, worker, "job_failed") if e["code"] == "usage_unreadable"],
+        what="a failed tick",
+    )
+    assert texts() == []
+    assert worker.poll() is None
+
+    rows.execute("ALTER TABLE api_usage_tracking_gone RENAME TO api_usage_tracking")
+    eventually(lambda: len(texts()) == 1, what="the post")
+    stop(worker)
+    assert not logged(bot_process, worker, "job_broke")

@@ -1,0 +1,89 @@
+"""What a stale process may not do, and what a mode may not let out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+from bot.core.limits import Limits
+from bot.core.model import Timeline, TweetStatus
+from tests.engine.test_limits_agent import with_caps
+from tests.engine.world import ScriptedX, World
+
+
+class Interrupted(ScriptedX):
+    """An X at whose timeline the reader is frozen while another worker goes on."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.clock)
+        self.world = world
+        self.frozen = False
+
+    def timeline(self, x_user_id: str, *, since_id: str | None = None, limit: int = 100) -> Timeline:
+        answer = super().timeline(x_user_id, since_id=since_id, limit=limit)
+        if self.frozen:
+            self.frozen = False
+            self.clock.pass_time(200)
+            self.world.engine = self.world.new_engine()
+            self.world.run(20, every=20)
+        return answer
+
+
+def test_a_reader_that_wakes_after_its_lease_moved_settles_nothing(world: World) -> None:
+    x = Interrupted(world)
+    x.refuses_duplicates = False
+    world.x = x
+    world.engine = world.new_engine()
+    world.slot(0, "read by a frozen process")
+    x.script = ["lost_before", "lost_after"]
+    world.run(100, every=20)
+    x.frozen = True
+    world.run(400, every=20)
+    assert not x.frozen
+    assert x.count("read by a frozen process") == 1
+    assert [tweet.status for tweet in world.tweets()] == [TweetStatus.POSTED]
+    world.check_books()
+
+
+def test_nothing_new_is_posted_while_an_outcome_is_unknown(world: World) -> None:
+    world.x.visibility = timedelta(seconds=20)
+    world.slot(0, "unheard")
+    world.slot(5, "waits its turn")
+    world.x.script = ["error_after"]
+    world.run(15, every=5)
+    assert world.x.calls == 1
+    world.run(60, every=5)
+    assert [world.x.count(text) for text in ("unheard", "waits its turn")] == [1, 1]
+
+
+def test_a_dry_run_sends_nothing_that_was_tried_before(world: World) -> None:
+    world.slot(0, "refused at first")
+    world.x.script = ["unreachable"]
+    world.run(5)
+    world.change("UPDATE profiles SET mode = 'dry-run'")
+    world.run(60)
+    assert world.x.posts == []
+
+
+def test_a_draft_from_before_the_review_waits_for_a_person(world: World) -> None:
+    world.slot(0, "nobody has seen it")
+    world.change("UPDATE profiles SET mode = 'review'")
+    world.run(30)
+    assert world.x.calls == 0
+    assert [tweet.status for tweet in world.tweets()] == [TweetStatus.AWAITING_APPROVAL]
+
+
+def test_a_thread_starts_only_when_all_of_it_is_paid(world: World) -> None:
+    world.engine = with_caps(world, Limits(budget_usd=Decimal("0.04"), posts_24h=None))
+    world.slot(0, "one", "two", "three")
+    world.run(30)
+    assert world.x.calls == 0
+    world.engine = with_caps(world, Limits(budget_usd=Decimal("0.05"), posts_24h=None))
+    world.slot(0, "four", "five", "six")
+    world.run(30)
+    assert _texts(world.x) == ["four", "five", "six"]
+
+
+def _texts(x: ScriptedX) -> Sequence[str]:
+    return [post.text for post in x.posts]

@@ -1,0 +1,219 @@
+"""One decision, real rows, real money."""
+
+from __future__ import annotations
+
+import multiprocessing
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import URL
+
+from bot.core.errors import PriceUnknown, UsageUnreadable
+from bot.core.limits import Allow, Limits, Wait, Wanted
+from bot.core.model import CallState, ModelUsage, RateWindow, TweetStatus
+from bot.core.pricing import LISTED
+from bot.engine.limits_agent import LimitsAgent
+from bot.engine.parts import OutcomeKind, Stopwatch
+from bot.engine.posting_engine import PostingEngine
+from bot.engine.posting_once import Wish, post_once
+from bot.store.manager import DatabaseManager
+from tests.engine.world import NOON, World
+
+
+def once(world: World, *texts: str, topic: str | None = None) -> OutcomeKind:
+    """A person's wish, and how it ended."""
+    wish = Wish(texts=texts, topic=topic)
+    watch = Stopwatch(lambda: 0.0)
+    return post_once(world.engine, world.profile, wish, watch=watch, say=lambda _what: None).kind
+
+
+def race(url: URL, profile_id: uuid.UUID, places: int, start: object, results: object) -> None:
+    """One process that wants a post, and takes its place only if the agent allows it."""
+    manager = DatabaseManager(url)
+    agent = LimitsAgent(caps=Limits(posts_24h=places), listed=LISTED, new_id=uuid.uuid4)
+    start.wait()  # type: ignore[attr-defined]  # a multiprocessing barrier
+    with manager.transaction() as tx:
+        tx.ledger.lock()
+        verdict = agent.judge(tx, profile_id, Wanted(cost_usd=Decimal("0.015")), NOON)  # type: ignore[arg-type]  # an id is an id
+        if isinstance(verdict, Allow):
+            agent.reserve(tx, Wanted(cost_usd=Decimal("0.015")), profile_id=profile_id, now=NOON)  # type: ignore[arg-type]  # same
+    results.put(verdict.verdict)  # type: ignore[attr-defined]  # a multiprocessing queue
+    manager.close()
+
+
+def test_eight_processes_that_race_for_the_last_three_posts_get_exactly_three(
+    world: World, database_url: URL
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    start, results = context.Barrier(8), context.Queue()
+    racers = [
+        context.Process(target=race, args=(database_url, world.profile_id, 3, start, results))
+        for _ in range(8)
+    ]
+    for racer in racers:
+        racer.start()
+    verdicts = sorted(results.get(timeout=60) for _ in racers)
+    for racer in racers:
+        racer.join(timeout=30)
+    assert verdicts == ["allow"] * 3 + ["wait"] * 5
+    assert world.rows("SELECT sum(units) FROM api_calls") == [(3,)]
+
+
+def test_what_was_used_elsewhere_counts_from_then_on(world: World) -> None:
+    world.change("SELECT track_twitter_usage(16, 0, :at)", at=world.clock.now())
+    world.engine = with_caps(world, Limits(posts_24h=17))
+    assert once(world, "the last place") is OutcomeKind.POSTED
+    assert once(world, "one too many") is OutcomeKind.WAITING
+    assert world.x.calls == 1
+
+
+def test_a_429_closes_the_endpoint_until_its_reset_and_no_call_is_tried_before(world: World) -> None:
+    world.slot(0, "refused at first")
+    world.x.script = ["too_many"]
+    world.run(115, every=5)
+    assert world.x.calls == 1
+    world.run(30, every=5)
+    assert [tweet.status for tweet in world.tweets()] == [TweetStatus.POSTED]
+    assert world.x.calls == 2
+
+
+def test_spent_credits_stop_all_spending_until_resume_or_a_probe_an_hour_later(world: World) -> None:
+    world.change("UPDATE plans SET late_tolerance_seconds = 86400")
+    world.slot(0, "waits for credits")
+    world.x.script = ["credits", "credits"]
+    world.run(3500, every=50)
+    assert world.x.calls == 1
+    world.run(200, every=50)
+    assert world.x.calls == 2
+    with world.manager.transaction() as tx:
+        assert tx.ledger.lift_blocks(world.profile.id) == 1
+    world.run(100, every=50)
+    assert world.x.count("waits for credits") == 1
+
+
+def test_a_blocked_endpoint_binds_a_person_too(world: World) -> None:
+    world.x.script = ["too_many"]
+    assert once(world, "first try") is OutcomeKind.WAITING
+    assert once(world, "second try") is OutcomeKind.WAITING
+    assert world.x.calls == 1
+
+
+def test_drift_between_x_and_the_ledger_is_kept_and_warned_about(world: World) -> None:
+    window = RateWindow(
+        name="24h_user", limit=17, remaining=10, resets_at=world.clock.now() + timedelta(hours=20)
+    )
+    world.x.rates = (window,)
+    assert once(world, "counted differently") is OutcomeKind.POSTED
+    assert ("usage_drift", 6) in [(event, facts.get("units")) for event, facts in world.log.events]
+    assert world.rows("SELECT name, drift FROM rate_windows") == [("24h_user", 6)]
+
+
+def test_x_headers_win_when_they_are_tighter(world: World) -> None:
+    window = RateWindow(
+        name="24h_app", limit=17, remaining=0, resets_at=world.clock.now() + timedelta(hours=3)
+    )
+    with world.manager.transaction() as tx:
+        tx.ledger.saw(world.profile.id, "POST /2/tweets", [window], now=world.clock.now())
+        verdict = world.engine.parts.limits.judge(tx, world.profile.id, Wanted(), world.clock.now())
+    assert isinstance(verdict, Wait)
+    assert (verdict.limit, verdict.until) == ("x_24h_app", NOON + timedelta(hours=3))
+
+
+def test_a_post_whose_price_is_not_known_is_not_posted(world: World) -> None:
+    world.change("INSERT INTO bot_config (key, value) VALUES ('prices', '{\"post\": null}')")
+    with pytest.raises(PriceUnknown):
+        once(world, "priceless")
+    assert world.x.calls == 0
+
+
+def test_a_link_is_left_out_when_the_budget_pays_only_for_a_plain_post(world: World) -> None:
+    world.change("UPDATE plans SET include_links = true")
+    world.engine = with_caps(world, Limits(budget_usd=Decimal("0.10"), posts_24h=None))
+    assert once(world) is OutcomeKind.POSTED
+    world.change("UPDATE api_calls SET cost_usd = 0")
+    world.engine = with_caps(world, Limits(budget_usd=Decimal("1.00"), posts_24h=None))
+    assert once(world) is OutcomeKind.POSTED
+    assert [request.include_link for request in world.writer.asked] == [False, True]
+
+
+def test_a_model_call_is_reserved_before_and_settled_at_what_it_took(world: World) -> None:
+    world.writer.usage = ModelUsage(model="gpt-5-mini", input_tokens=1000, output_tokens=100)
+    assert once(world) is OutcomeKind.POSTED
+    assert world.rows("SELECT state, tokens, cost_usd FROM api_calls WHERE kind = 'model'") == [
+        (CallState.SETTLED.value, 1100, Decimal("0.000450"))
+    ]
+    assert world.rows("SELECT tokens_used FROM api_usage_tracking WHERE api_type = 'openai'") == [(1100,)]
+
+
+def test_no_model_is_asked_when_its_tokens_or_the_post_after_it_don_t_fit(world: World) -> None:
+    world.writer.usage = ModelUsage(model="gpt-5-mini", input_tokens=1000, output_tokens=100)
+    world.engine = with_caps(world, Limits(tokens_day=1000))
+    assert once(world) is OutcomeKind.WAITING
+    world.engine = with_caps(world, Limits(posts_24h=0))
+    assert once(world) is OutcomeKind.WAITING
+    assert not world.writer.asked
+
+
+def test_a_month_of_a_plan_that_wants_more_never_exceeds_its_budget_model_calls_included(
+    world: World,
+) -> None:
+    usage = ModelUsage(model="gpt-5-mini", input_tokens=20_000, output_tokens=500)
+    world.writer.usage = usage
+    world.change("UPDATE plans SET posts_per_day = 4, late_tolerance_seconds = 600")
+    caps = Limits(posts_24h=None, posts_15min=None, budget_usd=Decimal("0.60"))
+    world.engine = with_caps(world, caps, draft_usage=usage)
+    days = []
+    for _ in range(21 * 4):
+        before = len(world.x.posts)
+        world.slot(0)
+        world.run(6 * 3600, every=3 * 3600)
+        days += [world.clock.now().day] * (len(world.x.posts) - before)
+    spent = world.rows("SELECT sum(cost_usd) FROM api_usage_tracking")[0][0]
+    assert spent <= Decimal("0.60")
+    assert spent >= Decimal("0.50")
+    assert max(days) >= 29
+    assert len(world.x.posts) < 21 * 4
+    gaps = [later - earlier for earlier, later in pairwise(days)]
+    assert max(gaps) <= 3
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        ("ALTER TABLE api_usage_tracking RENAME TO lost", "api_usage_tracking"),
+        ("ALTER TABLE api_calls RENAME TO lost", "api_calls"),
+        (
+            "ALTER TABLE api_usage_tracking DROP CONSTRAINT uq_api_usage_tracking_date_api_type",
+            "uq_api_usage_tracking_date_api_type",
+        ),
+        ("DROP TRIGGER keep_daily_rows ON api_calls", "keep_daily_rows"),
+        ("ALTER TABLE api_calls RENAME COLUMN units TO lots", "units"),
+    ],
+)
+def test_when_usage_is_unreadable_in_any_way_nothing_is_posted(world: World, broken: str, named: str) -> None:
+    world.change(broken)
+    with pytest.raises(UsageUnreadable, match=named):
+        once(world, "blind")
+    assert world.x.calls == 0
+
+
+def test_with_twelve_missed_slots_after_an_outage_the_next_hour_holds_what_was_planned_for_it(
+    world: World,
+) -> None:
+    for number in range(24):
+        world.slot(number * 300, f"every five minutes {number}")
+    world.clock.pass_time(3601)
+    world.run(3600, every=10)
+    assert len(world.x.posts) <= 12
+    planned = world.rows("SELECT count(*) FROM posting_schedule WHERE due_at > '2026-03-10 13:00:01+00'")
+    assert len(world.x.posts) <= planned[0][0]
+
+
+def with_caps(world: World, caps: Limits, *, draft_usage: ModelUsage | None = None) -> PostingEngine:
+
+    agent = LimitsAgent(caps=caps, listed=LISTED, new_id=uuid.uuid4, draft_usage=draft_usage)
+    return PostingEngine(replace(world.engine.parts, limits=agent))

@@ -1,0 +1,102 @@
+"""Every fault on a post, in every form and way, and how each must end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from bot.sandbox.faults import KINDS
+
+
+class Form(StrEnum):
+    """What is being posted when the fault strikes."""
+
+    SINGLE = "single"
+    THREAD = "thread_part_2"
+
+
+class Way(StrEnum):
+    """What becomes of the process that makes the call."""
+
+    GOES_ON = "goes_on"
+    KILLED = "killed"
+    SECOND = "second_alive"
+
+
+# X will not have this very text, however often it is asked.
+REFUSED: Final[Mapping[str, str]] = {
+    "refuse_400": "invalid_request",
+    "refuse_403_policy": "policy",
+    "duplicate_403": "duplicate_refused",
+}
+# X will have nothing more until an operator mends it and says `resume`.
+CLOSED: Final[Mapping[str, str]] = {
+    "refuse_401": "keys_invalid",
+    "refuse_suspended": "account_suspended",
+    "refuse_client_forbidden": "app_forbidden",
+    "402": "credits_depleted",
+    "429_without_headers": "rate_limited",
+    "usage_capped": "usage_capped",
+}
+# These name a reset that a test can wait for.
+_OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "429_with_headers": {"seconds": 2},
+    "429_code_88": {"seconds": 2},
+}
+PARTS: Final = {Form.SINGLE: 1, Form.THREAD: 3}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cell of the matrix."""
+
+    kind: str
+    form: Form
+    way: Way
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.form}-{self.way}"
+
+    @property
+    def parts(self) -> int:
+        """How many tweets the slot holds; one after the struck one shows that the thread goes on."""
+        return PARTS[self.form]
+
+    @property
+    def struck(self) -> int:
+        """Which part the fault strikes."""
+        return min(2, self.parts)
+
+    @property
+    def fault(self) -> dict[str, Any]:
+        """The fault as the sandbox arms it: once, or for as long as X would keep refusing."""
+        lasting = self.kind in REFUSED or self.kind in CLOSED
+        return {
+            "kind": self.kind,
+            "after": self.struck - 1,
+            "count": None if lasting else 1,
+            **_OPTIONS.get(self.kind, {}),
+        }
+
+    @property
+    def ending(self) -> list[tuple[str, str | None]]:
+        """The status each part must end with, and the reason of those that are not posted."""
+        before: list[tuple[str, str | None]] = [("posted", None)] * (self.struck - 1)
+        if self.kind in REFUSED:
+            after: list[tuple[str, str | None]] = [("rejected", "thread_broken")]
+            return [*before, ("failed", REFUSED[self.kind]), *after * (self.parts - self.struck)]
+        return [("posted", None)] * self.parts
+
+
+CASES: Final = tuple(Case(kind, form, way) for form in Form for way in Way for kind in KINDS)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What became of a case; `problems` is empty when everything holds."""
+
+    end: str
+    seconds: float
+    problems: tuple[str, ...] = ()

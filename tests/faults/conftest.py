@@ -1,0 +1,123 @@
+"""Real servers, real processes, and X breaking in every way it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL
+
+from bot.sandbox import Sandbox
+from tests.faults.cases import CASES, Case, Cell, Form, Way
+from tests.faults.lanes import Board, Lane
+from tests.faults.rig import Rig, database
+
+MATRIX_CELL = "fault_matrix_cell"
+TIMELINE = "timeline"
+COLUMNS = (*(f"{form}/{way}" for form in Form for way in Way), TIMELINE)
+CAMPAIGN = "fault_campaign"
+# In this order every second or third one is as much work as the others.
+LANES = (
+    (Form.SINGLE, Way.GOES_ON),
+    (Form.THREAD, Way.GOES_ON),
+    (Form.SINGLE, Way.SECOND),
+    (Form.THREAD, Way.SECOND),
+    (Form.THREAD, Way.KILLED),
+    (Form.SINGLE, Way.KILLED),
+)
+NewRig = Callable[..., Rig]
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture
+def new_rig(postgres_url: URL, template: str, tmp_path: Path) -> Iterator[NewRig]:
+    """Makes accounts of the test's own, each with a database and a sandbox."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Rig:
+            knobs = {name: value for name, value in options.items() if name.isupper()}
+            others = {name: value for name, value in options.items() if not name.isupper()}
+            url = stack.enter_context(database(postgres_url, template))
+            x = stack.enter_context(Sandbox())
+            folder = tmp_path / url.database if url.database else tmp_path
+            folder.mkdir()
+            made = Rig(url=url, x=x, folder=folder, knobs=knobs, **others)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def rig(new_rig: NewRig) -> Rig:
+    """One account with the usual knobs."""
+    return new_rig()
+
+
+@pytest.fixture(scope="session")
+def play(
+    request: pytest.FixtureRequest,
+    postgres_url: URL,
+    template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[Case], Cell]]:
+    """Gives a case's cell. Lanes run side by side, shared out over the processes of the run."""
+    wanted = {_case(item) for item in request.session.items}
+    worker = getattr(request.config, "workerinput", {"workerid": "gw0", "workercount": 1})
+    own = LANES[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
+    folder = tmp_path_factory.getbasetemp()
+    board = Board((folder if worker["workercount"] == 1 else folder.parent) / "fault-matrix")
+    lanes: list[Lane] = []
+
+    def new_database() -> AbstractContextManager[URL]:
+        return database(postgres_url, template)
+
+    def cell(case: Case) -> Cell:
+        # Its own share at the first case; later only what no process has taken.
+        for form, way in [*own, (case.form, case.way)]:
+            cases = [one for one in CASES if one in wanted and (one.form, one.way) == (form, way)]
+            if cases and board.claim(f"{form}-{way}"):
+                home = tmp_path_factory.mktemp(f"{form}-{way}")
+                lanes.append(Lane(cases, board=board, folder=home, new_database=new_database))
+        return board.read(case)
+
+    yield cell
+    for lane in lanes:
+        # Tests in other processes may wait for these lanes, unless the whole run ends.
+        lane.join(stop=bool(request.session.shouldstop or request.session.shouldfail))
+
+
+def _case(item: pytest.Item) -> Case | None:
+    """The case that a test stands for, if it stands for one."""
+    spec = getattr(item, "callspec", None)
+    return None if spec is None else spec.params.get("case")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the campaigns, and the matrix: how each struck tweet ended, and after how many seconds."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    told = [told for report in reports for told in report.user_properties]
+    campaigns = [str(value) for name, value in told if name == CAMPAIGN]
+    cells = [value for name, value in told if name == MATRIX_CELL and isinstance(value, dict)]
+    if campaigns or cells:
+        terminalreporter.section("faults")
+    for line in sorted(campaigns):
+        terminalreporter.line(line)
+    for line in _table(cells) if cells else ():
+        terminalreporter.line(line)
+
+
+def _table(cells: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    shown = {(cell["kind"], cell["column"]): cell["shown"] for cell in cells}
+    columns = list(dict.fromkeys(column for column in COLUMNS if any(key[1] == column for key in shown)))
+    rows = [["fault", *columns]]
+    rows += [
+        [kind, *(shown.get((kind, column), "") for column in columns)]
+        for kind in sorted({key[0] for key in shown})
+    ]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

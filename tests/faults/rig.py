@@ -1,0 +1,303 @@
+"""One account under test: its rows, its X, and the processes that act for it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import URL, Engine, insert, text
+
+from bot.core.model import LatePolicy, Mode, PlanStatus, TweetStatus
+from bot.core.text import fingerprint
+from bot.sandbox import Sandbox
+from bot.store.connect import create_engine_for
+from bot.store.tables import ConfigRow, PlanRow, ProfileRow, SlotRow, TweetRow
+from tests.faults import truth
+from tests.support.processes import BotProcess, Result
+
+PATIENCE = 90.0
+# Far above what any campaign calls: these tests are about faults, not about limits.
+ROOMY = 1_000_000
+QUICK: Mapping[str, str] = {
+    "BOT_TICK_SECONDS": "0.2",
+    "BOT_SETTLE_SECONDS": "0.5",
+    "BOT_DRAIN_SECONDS": "2",
+    "X_TIMEOUT_SECONDS": "0.6",
+    "BOT_LEASE_SECONDS": "3.2",
+    "BOT_POSTS_PER_DAY": "0",
+    "X_POSTS_PER_24H": "none",
+    "LOG_FORMAT": "json",
+}
+# What X shows differs from what it was sent: entities, t.co links, blanks.
+_FLAVOURS = (
+    "Plain",
+    "Salt & pepper <both>",
+    "See https://example.com/a?b=c&d=e and",
+    "Caf\u00e9 \U0001f469\u200d\U0001f680 \u65e5\u672c",
+    "First line\n\nthird line",
+)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def until(condition: Callable[[], object], *, what: str, within: float = PATIENCE, step: float = 0.1) -> None:
+    """Waits until something holds, looking less often than `eventually`: many lanes share two cores."""
+    end = monotonic() + within
+    while not condition():
+        if monotonic() > end:
+            raise AssertionError(f"did not happen within {within} s: {what}")
+        sleep(step)
+
+
+@dataclass
+class Rig:
+    """A database, a sandbox and the program's processes, all of one account.
+
+    X takes the same text again unless it `refuses_copies`, as the real one does for a while: a bot
+    that sends blindly must not be saved by it.
+    """
+
+    url: URL
+    x: Sandbox
+    folder: Path
+    address: str | None = None
+    knobs: Mapping[str, str] = field(default_factory=dict)
+    tolerance: timedelta = timedelta(days=1)
+    late_policy: LatePolicy = LatePolicy.MOVE
+    refuses_copies: bool = False
+    profile_id: UUID = field(default_factory=uuid4)
+    plan_id: UUID = field(default_factory=uuid4)
+
+    def __post_init__(self) -> None:
+        self.numbers = count(1)
+        self.x.configure(
+            limits={
+                "POST /2/tweets": {"user_15min": ROOMY, "user_24hour": ROOMY, "app_24hour": ROOMY},
+                "GET /2/users/:id/tweets": {"user_15min": ROOMY, "app_15min": ROOMY},
+            }
+        )
+        if not self.refuses_copies:
+            self.x.configure(duplicate_window_seconds=0)
+        with self.engine.begin() as connection:
+            connection.execute(
+                insert(ProfileRow).values(
+                    id=self.profile_id,
+                    auth_user_id=uuid4(),
+                    handle=self.x.username,
+                    x_user_id=self.x.user_id,
+                    timezone="UTC",
+                    mode=Mode.AUTO,
+                )
+            )
+            connection.execute(
+                insert(PlanRow).values(
+                    id=self.plan_id,
+                    profile_id=self.profile_id,
+                    status=PlanStatus.ACTIVE,
+                    posts_per_day=0,
+                    spacing_seconds=0,
+                    late_policy=self.late_policy,
+                    late_tolerance_seconds=int(self.tolerance.total_seconds()),
+                )
+            )
+            connection.execute(insert(ConfigRow).values(key="caps", value={"posts_15min": ROOMY}))
+
+    @cached_property
+    def engine(self) -> Engine:
+        return create_engine_for(self.url, pool_size=3)
+
+    @cached_property
+    def program(self) -> BotProcess:
+        keys = self.x.keys
+        return BotProcess(
+            folder=self.folder,
+            environment={
+                "DATABASE_URL": self.url.render_as_string(hide_password=False),
+                "BOT_DATA_DIR": str(self.folder / "data"),
+                "X_API_BASE_URL": self.address or self.x.base_url,
+                "X_API_KEY": keys.api_key,
+                "X_API_SECRET": keys.api_secret,
+                "X_ACCESS_TOKEN": keys.access_token,
+                "X_ACCESS_TOKEN_SECRET": keys.access_token_secret,
+                **QUICK,
+                **self.knobs,
+            },
+        )
+
+    def close(self) -> None:
+        self.program.kill_all()
+        self.engine.dispose()
+
+    # Rows
+
+    def select(self, statement: str, **values: object) -> list[dict[str, Any]]:
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(statement), values).mappings()]
+
+    def execute(self, statement: str, **values: object) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(statement), values)
+
+    def tweet(self, tweet_id: UUID) -> dict[str, Any]:
+        (row,) = self.select("SELECT * FROM tweets WHERE id = :id", id=tweet_id)
+        return row
+
+    def tweets(self) -> list[dict[str, Any]]:
+        return self.select("SELECT * FROM tweets ORDER BY created_at, part")
+
+    def decisions(self, where: str = "true") -> list[dict[str, Any]]:
+        return self.select(f"SELECT * FROM decisions WHERE {where} ORDER BY last_at")
+
+    def add_slot(self, *, parts: int = 1, due: datetime | None = None, draft: bool = True) -> list[UUID]:
+        """A slot that is due, with a draft of so many parts; each text is the only one of its kind."""
+        number = next(self.numbers)
+        slot_id, ids = uuid4(), [uuid4() for _ in range(parts)]
+        with self.engine.begin() as connection:
+            connection.execute(
+                insert(SlotRow).values(
+                    id=slot_id, profile_id=self.profile_id, plan_id=self.plan_id, due_at=due or now()
+                )
+            )
+            for part, tweet_id in enumerate(ids if draft else (), start=1):
+                words = f"{_FLAVOURS[number % len(_FLAVOURS)]} {number}.{part}: {uuid4().hex}"
+                connection.execute(
+                    insert(TweetRow).values(
+                        id=tweet_id,
+                        profile_id=self.profile_id,
+                        slot_id=slot_id if part == 1 else None,
+                        thread_id=ids[0] if parts > 1 else None,
+                        part=part,
+                        idempotency_key=str(tweet_id),
+                        text=words,
+                        fingerprint=fingerprint(words),
+                        status=TweetStatus.DRAFTED,
+                    )
+                )
+        return ids if draft else [slot_id]
+
+    def forget_starts(self) -> None:
+        """Lets the crash-loop guard take earlier starts for long past."""
+        self.execute("UPDATE decisions SET at = at - interval '1 hour' WHERE kind = 'start'")
+
+    # Processes
+
+    def start(self, *, forget: bool = True, **variables: str | None) -> subprocess.Popen[str]:
+        """Starts a worker; it need not be ready yet."""
+        if forget:
+            self.forget_starts()
+        return self.program.start("run", **variables)
+
+    def wait_ready(self, worker: subprocess.Popen[str]) -> subprocess.Popen[str]:
+        until(lambda: '"worker_started"' in self.stderr(worker), what="a worker is up")
+        return worker
+
+    def said(self, worker: subprocess.Popen[str], event: str) -> list[dict[str, Any]]:
+        return [line for line in self.program.log(worker) if line.get("event") == event]
+
+    def stderr(self, worker: subprocess.Popen[str]) -> str:
+        return (self.folder / f"log-{self.program.running.index(worker)}").read_text()
+
+    def kill(self, worker: subprocess.Popen[str]) -> None:
+        worker.kill()
+        worker.wait(timeout=PATIENCE)
+
+    def actor(self, workers: Sequence[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+        """The worker that holds the lease."""
+        (lease,) = self.select("SELECT holder FROM leases")
+        pid = int(lease["holder"].removeprefix(f"{socket.gethostname()}:").partition(":")[0])
+        return next(worker for worker in workers if worker.pid == pid)
+
+    def command(self, *arguments: str, **variables: str | None) -> Result:
+        return self.program.run(*arguments, timeout=PATIENCE, **variables)
+
+    # Truth
+
+    @property
+    def heard(self) -> int:
+        """How many posts X was asked for, whatever became of them."""
+        return sum(times for name, times in self.x.calls.items() if name.startswith("POST /2/tweets "))
+
+    @property
+    def calls(self) -> int:
+        """How many calls of any kind X got."""
+        return sum(self.x.calls.values())
+
+    def rests(self, ids: Sequence[UUID] | None = None) -> bool:
+        """Whether these tweets, or all, are at their ends."""
+        open_rows = self.select(
+            "SELECT id FROM tweets WHERE status NOT IN ('posted', 'failed', 'rejected', 'deleted')"
+        )
+        return not open_rows if ids is None else {row["id"] for row in open_rows}.isdisjoint(ids)
+
+    def wait_rest(self, ids: Sequence[UUID] | None = None, *, within: float = PATIENCE) -> None:
+        try:
+            until(lambda: self.rests(ids), within=within, what="every tweet is at its end")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.unsettled()}") from None
+
+    def unsettled(self) -> str:
+        """What is open, and what was decided last."""
+        names = ("text", "status", "reason", "attempts", "resends", "next_attempt_at")
+        left = [
+            {name: row[name] for name in names} for row in self.tweets() if row["status"] not in truth.AT_REST
+        ]
+        last = [(row["kind"], row["verdict"], row["reason"]) for row in self.decisions()[-4:]]
+        return f"{left}; last decisions: {last}"
+
+    def problems(self) -> list[str]:
+        """Every way in which X and the tables disagree; none is what is wanted."""
+        return truth.problems(self.select, self.x.posts())
+
+
+@dataclass
+class Schedule:
+    """Slots that come due as the run goes on, so that none is ever late."""
+
+    rig: Rig
+    slots: int
+    depth: int = 3
+    threads: bool = False
+    come: int = 0
+    tweets: int = 0
+
+    def top_up(self) -> None:
+        waiting = self.rig.select("SELECT count(*) AS n FROM posting_schedule WHERE status = 'planned'")
+        for _ in range(min(self.depth - waiting[0]["n"], self.slots - self.come)):
+            self.come += 1
+            # Every fourth slot is a thread where threads are wanted.
+            self.tweets += len(self.rig.add_slot(parts=3 if self.threads and self.come % 4 == 0 else 1))
+
+    @property
+    def done(self) -> bool:
+        """Tops up, and says whether every slot has come and every tweet is at its end."""
+        self.top_up()
+        return self.come == self.slots and self.rig.rests()
+
+
+@contextmanager
+def database(server: URL, template: str) -> Iterator[URL]:
+    """A migrated database of a rig's own."""
+    name = f"faults_{uuid.uuid4().hex[:12]}"
+    _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield server.set(database=name)
+    _administer(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _administer(server: URL, statement: str) -> None:
+    engine = create_engine_for(server)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()

@@ -1,0 +1,39 @@
+"""SIGKILL at random moments, again and again: every tweet is live once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.campaigns import HASTY, kill_anywhere
+from tests.faults.conftest import CAMPAIGN, NewRig, Record
+
+SLOTS = 20
+KILLS = 12
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_twenty_slots_survive_a_dozen_kills(new_rig: NewRig, record_property: Record, seed: int) -> None:
+    rig = new_rig(**HASTY)
+
+    tally = kill_anywhere(rig, slots=SLOTS, kills=KILLS, seed=seed)
+
+    record_property(CAMPAIGN, f"kill -9 anywhere, seed {seed}: {tally}")
+    assert rig.problems() == []
+    # Every fourth slot is a thread of three.
+    assert len(rig.x.posts()) == SLOTS + SLOTS // 4 * 2
+    assert {row["status"] for row in rig.tweets()} == {"posted"}
+    # Too few kills would prove little: the run must have lasted for most of them.
+    assert tally.blows >= KILLS // 2, tally
+
+
+def test_kills_in_a_storm(new_rig: NewRig, record_property: Record) -> None:
+    rig = new_rig(**HASTY)
+
+    tally = kill_anywhere(rig, slots=SLOTS, kills=KILLS, seed=3, storm=True)
+
+    record_property(CAMPAIGN, f"kill -9 in a storm, seed 3: {tally}")
+    # What X loses twice is given up, and then it is nowhere; everything else is live once.
+    assert rig.problems() == []
+    failed = {row["reason"] for row in rig.tweets() if row["status"] == "failed"}
+    assert failed <= {"absent_after_resend"}
+    assert len(rig.x.posts()) >= SLOTS // 2

@@ -1,0 +1,96 @@
+"""How an address becomes connections."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import URL, text
+
+from bot.core.errors import SettingError
+from bot.store.connect import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, parse_url
+from bot.store.manager import DatabaseManager
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_way_to_write_postgresql_is_understood(scheme: str) -> None:
+    url = parse_url(f" {scheme}://ada:p%40ss@db.example:6543/bot?sslmode=require \n")
+
+    assert url.drivername == "postgresql+psycopg"
+    assert (url.username, url.password, url.host, url.port) == ("ada", "p@ss", "db.example", 6543)
+    assert (url.database, dict(url.query)) == ("bot", {"sslmode": "require"})
+
+
+def test_a_poolers_hint_for_another_library_is_left_out() -> None:
+    url = parse_url("postgresql://ada:pw@db.example:6543/bot?pgbouncer=true&sslmode=require")
+
+    assert dict(url.query) == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://ada:hunter2@db.example/bot",
+        "sqlite:///hunter2.db",
+        "postgresql+psycopg2://ada:hunter2@db.example/bot",
+        "db.example:5432 hunter2",
+        "ada:hunter2@db.example/bot",
+        "postgresql://ada:hunter2@db.example:port/bot",
+        "hunter2",
+    ],
+)
+def test_anything_else_is_refused_with_the_mend_and_without_the_password(address: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        parse_url(address)
+
+    assert "DATABASE_URL" in str(caught.value)
+    assert caught.value.fix == "give postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+    assert "hunter2" not in caught.value.line
+    assert "\n" not in caught.value.line
+
+
+def test_every_transaction_is_bounded_and_the_session_keeps_its_own_settings(
+    manager: DatabaseManager,
+) -> None:
+    shown = text(
+        "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), "
+        "current_setting('idle_in_transaction_session_timeout'), pg_backend_pid()"
+    )
+    with manager.transaction() as tx:
+        *inside, session = tx.connection.execute(shown).one()
+    pooled = manager.engine.raw_connection()
+    cursor = pooled.cursor()
+    cursor.execute(str(shown))
+    row = cursor.fetchone()
+    pooled.close()
+    assert row is not None
+    *outside, same = row
+
+    assert inside == ["10s", "8s", "30s"]
+    assert (STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS) == (10_000, 8_000)
+    assert (outside, same) == (["0", "0", "0"], session)
+
+
+def test_nothing_is_prepared_on_the_server_however_often_it_runs(manager: DatabaseManager) -> None:
+    pids = set()
+    for _ in range(30):
+        with manager.transaction() as tx:
+            pids.add(tx.connection.scalar(text("SELECT pg_backend_pid()")))
+            tx.config.put("key", "value")
+            assert tx.config.get("key") == "value"
+            assert tx.connection.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
+
+    assert len(pids) == 1
+
+
+def test_parameters_are_not_shown_in_errors(manager: DatabaseManager) -> None:
+    statement = text("SELECT CAST(:value AS integer) + no_such_column")
+    with pytest.raises(Exception, match="no_such_column") as caught, manager.engine.connect() as connection:
+        connection.execute(statement, {"value": 4242})
+
+    assert "4242" not in str(caught.value)
+
+
+def test_an_address_parses_to_one_that_sqlalchemy_hides_the_password_of() -> None:
+    url = parse_url("postgres://ada:hunter2@db.example/bot")
+
+    assert isinstance(url, URL)
+    assert "hunter2" not in f"{url} {url!r}"

