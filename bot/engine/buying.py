@@ -10,6 +10,9 @@ from bot.core.model import Call, CallState, DecisionRecord, Profile, Timeline
 from bot.engine.parts import Parts
 from bot.engine.weighing import weighed
 
+# X may have served what never arrived, or arrived in pieces.
+_LOST = {"no_answer", "unreadable_answer"}
+
 
 def buy_posts(
     parts: Parts,
@@ -22,6 +25,9 @@ def buy_posts(
     read: Callable[[], Timeline],
 ) -> Timeline | None:
     """Reads posts through the limits agent; None when it is not allowed or X does not answer.
+
+    A read that X refused costs nothing. One whose answer was lost may have been billed, so it counts
+    as it was reserved.
 
     Args:
         parts: what the engine works with.
@@ -40,7 +46,7 @@ def buy_posts(
     except ServiceError as error:
         with parts.database.transaction() as tx:
             now = parts.clock.now()
-            tx.ledger.change(call.id, CallState.RELEASED)
+            tx.ledger.change(call.id, state_after(error))
             parts.limits.learn(tx, profile, endpoint, error, now=now)
             tx.decisions.record(
                 DecisionRecord(at=now, kind=kind, verdict="retry", reason=error.line, profile_id=profile.id)
@@ -51,6 +57,11 @@ def buy_posts(
         parts.limits.settle_read(tx, call, units=len(answer.posts))
         parts.limits.learn(tx, profile, endpoint, answer.rates, now=parts.clock.now())
     return answer
+
+
+def state_after(error: ServiceError) -> CallState:
+    """How a read that failed is booked."""
+    return CallState.UNKNOWN if error.code in _LOST else CallState.RELEASED
 
 
 def _reserve(

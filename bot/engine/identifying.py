@@ -8,6 +8,7 @@ from dataclasses import replace
 from bot.core.errors import Retryable, ServiceError, SettingError
 from bot.core.limits import Wait
 from bot.core.model import Account, CallId, CallState, Mode, Profile
+from bot.engine.buying import state_after
 from bot.engine.limits_agent import READ_ME
 from bot.engine.parts import Parts
 
@@ -126,7 +127,7 @@ def _buy_account(parts: Parts) -> tuple[Account, CallId]:
         call = parts.limits.reserve(tx, wanted, profile_id=None, now=now)
     try:
         return parts.x.me(), call.id
-    except ServiceError:
+    except ServiceError as error:
         with parts.database.transaction() as tx:
-            tx.ledger.change(call.id, CallState.RELEASED)
+            tx.ledger.change(call.id, state_after(error))
         raise

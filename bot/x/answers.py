@@ -68,7 +68,7 @@ def unreadable(method: str, answer: Answer) -> ServiceError:
     message = f"X answered {answer.status} to a {method} with a body that can't be read"
     if method == "POST":
         return OutcomeUnknown(message, code="unreadable_answer", rates=answer.rates)
-    return Retryable(message, code="x_trouble", rates=answer.rates)
+    return Retryable(message, code="unreadable_answer", rates=answer.rates)
 
 
 def silence(method: str, error: BaseException) -> ServiceError:
@@ -85,8 +85,10 @@ def silence(method: str, error: BaseException) -> ServiceError:
     said = f"{type(error).__name__}: {chain[-1]}"
     if any(isinstance(link, InvalidSchema | InvalidURL | MissingSchema) for link in chain):
         return Fatal(f"X's address can't be called: {said}", code="wrong_address", fix=_FIX_ADDRESS)
-    if method != "POST" or any(isinstance(link, ConnectTimeoutError) for link in chain):
+    if any(isinstance(link, ConnectTimeoutError) for link in chain):
         return Retryable(f"X can't be reached: {said}", code="x_unreachable")
+    if method != "POST":
+        return Retryable(f"X gave no answer: {said}", code="no_answer")
     return OutcomeUnknown(f"X may have the post but gave no answer: {said}", code="no_answer")
 
 

@@ -14,7 +14,7 @@ import requests
 import tweepy
 from urllib3.exceptions import HTTPError
 
-from bot.core.errors import Fatal, Refused
+from bot.core.errors import Fatal, Refused, ServiceError
 from bot.core.model import Account, LivePost, Posted, RateWindow, Timeline, aware
 from bot.x import answers
 from bot.x.problems import Answer
@@ -132,7 +132,8 @@ class XClient:
             limit: how many posts at most; a page has at least 5, which X bills.
 
         Returns:
-            The posts; `complete` is False when there were more. `rates` are the last page's.
+            The posts; `complete` is False when there were more, or may be: what was read before a
+            page failed is billed, so it is given. `rates` are the last page's.
 
         Raises:
             ValueError: `since` is naive, or `limit` below 1.
@@ -149,9 +150,15 @@ class XClient:
         token: str | None = None
         for _ in range(limit // _PAGE_MIN + _SPARE_PAGES):
             size = min(max(limit - len(posts), _PAGE_MIN), _PAGE_MAX)
-            page, token, rates = self._page(
-                x_user_id, wanted | {"max_results": size, "pagination_token": token}
-            )
+            try:
+                page, token, rates = self._page(
+                    x_user_id, wanted | {"max_results": size, "pagination_token": token}
+                )
+            except ServiceError as error:
+                if not posts:
+                    raise
+                rates = error.rates or rates
+                break
             posts += page
             if token is None or len(posts) >= limit:
                 break

@@ -104,10 +104,10 @@ GETS: list[Row] = [
     (425, b"", Retryable, "x_trouble"),
     (500, b"", Retryable, "x_trouble"),
     (503, b"<html>", Retryable, "x_trouble"),
-    (200, b"", Retryable, "x_trouble"),
-    (200, b"<html>", Retryable, "x_trouble"),
-    (200, {"data": None}, Retryable, "x_trouble"),
-    (200, {"data": {"id": "1"}}, Retryable, "x_trouble"),
+    (200, b"", Retryable, "unreadable_answer"),
+    (200, b"<html>", Retryable, "unreadable_answer"),
+    (200, {"data": None}, Retryable, "unreadable_answer"),
+    (200, {"data": {"id": "1"}}, Retryable, "unreadable_answer"),
 ]
 
 

@@ -171,6 +171,14 @@ def test_a_timeline_follows_its_pages(x: ScriptedX, client: XClient) -> None:
     assert [asked(x, i)["max_results"] for i in range(3)] == ["100", "51", "51"]
 
 
+def test_what_was_read_before_a_page_failed_is_kept(x: ScriptedX, client: XClient) -> None:
+    first = {"data": [post(9), post(8)], "meta": {"result_count": 2, "next_token": "two"}}
+    x.plays_answers((200, first), (503, b"<html>"))
+    timeline = client.timeline("77", limit=10)
+    assert [one.x_tweet_id for one in timeline.posts] == ["9", "8"]
+    assert not timeline.complete
+
+
 def test_a_timeline_cut_by_the_limit_says_so(x: ScriptedX, client: XClient) -> None:
     x.answers(200, {"data": [post(i) for i in range(9, 4, -1)], "meta": {"result_count": 5}})
     assert client.timeline("77", limit=5).complete
@@ -211,7 +219,7 @@ def test_a_timeline_that_proves_nothing_is_no_empty_one(
     x.answers(200, body)
     with pytest.raises(Retryable) as caught:
         client.timeline("77")
-    assert caught.value.code == "x_trouble"
+    assert caught.value.code == "unreadable_answer"
 
 
 def test_a_lookup_leaves_out_what_does_not_exist(x: ScriptedX, client: XClient) -> None:

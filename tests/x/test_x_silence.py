@@ -71,7 +71,7 @@ def test_a_read_without_an_answer_may_be_repeated(
     x: ScriptedX, client: XClient, scene: str, data: bytes
 ) -> None:
     x.plays_scene(scene, data)
-    assert outcome(client.me) == (Retryable, "x_unreachable")
+    assert outcome(client.me) == (Retryable, "no_answer")
 
 
 @pytest.mark.parametrize(("scene", "data"), SLOW)
@@ -79,7 +79,7 @@ def test_a_slow_answer_ends_in_time(x: ScriptedX, make_client: MakeClient, scene
     client = make_client(x.url, read_timeout=0.15)
     x.plays_scene(scene, data)
     assert outcome(lambda: client.create_post("hello")) == (OutcomeUnknown, "no_answer")
-    assert outcome(client.me) == (Retryable, "x_unreachable")
+    assert outcome(client.me) == (Retryable, "no_answer")
     assert x.connections == 2
 
 
