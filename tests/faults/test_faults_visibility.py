@@ -49,19 +49,21 @@ def test_a_resend_that_x_calls_a_duplicate_is_adopted(new_rig: NewRig) -> None:
 
 
 def test_a_post_older_than_its_neighbours_is_found_when_its_resend_is_unheard_too(new_rig: NewRig) -> None:
-    """X took the first call and did not show it; by the second, a younger post is known already."""
+    """X took the first call and did not show it; by the resend, a younger post is known already."""
     rig = new_rig(BOT_SETTLE_SECONDS="2", refuses_copies=True)
     with Gate(rig.x.base_url) as gate:
         rig.address = gate.address
         rig.x.configure(visibility_delay=LATER)
         rig.x.arm("accept_then_drop")
-        gate.hold(after=2)
+        # The first resend is refused for longer than X closes the endpoint: others go meanwhile.
+        rig.x.arm("429_with_headers", after=1, seconds=2)
+        gate.hold(after=3)
         rig.wait_ready(rig.start())
         (hidden,) = rig.add_slot()
-        until(lambda: rig.heard == 1, what="the first call is made", step=0.02)
+        until(lambda: rig.heard == 2, what="the resend is refused", step=0.02)
         (younger,) = rig.add_slot()
         rig.wait_rest([younger])
-        until(lambda: rig.heard == 3, what="it is sent again", step=0.02)
+        until(lambda: rig.heard == 4, what="it is sent again", step=0.02)
         assert rig.x.calls["POST /2/tweets 403"] == 1
         # The answer to the resend is lost, and X shows everything from now on.
         gate.open()
@@ -70,7 +72,7 @@ def test_a_post_older_than_its_neighbours_is_found_when_its_resend_is_unheard_to
         rig.wait_rest()
         assert ends(rig) == {hidden: ("posted", "adopted"), younger: ("posted", None)}
         assert rig.problems() == []
-        assert rig.heard == 3
+        assert rig.heard == 4
 
 
 def test_a_post_that_x_loses_twice_is_given_up_for_a_reason(rig: Rig) -> None:
