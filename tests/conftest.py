@@ -16,7 +16,11 @@ from bot.sandbox import Sandbox
 from bot.store.connect import create_engine_for, parse_url
 from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate
+from tests.faults.report import pytest_terminal_summary
 from tests.support.processes import BotProcess
+
+# Here and not in a folder's own: with xdist the process that reports collects no folders.
+__all__ = ["pytest_terminal_summary"]
 
 with warnings.catch_warnings():
     # The package warns when the machine has no XDG runtime folder.

@@ -217,3 +217,17 @@ def with_caps(world: World, caps: Limits, *, draft_usage: ModelUsage | None = No
 
     agent = LimitsAgent(caps=caps, listed=LISTED, new_id=uuid.uuid4, draft_usage=draft_usage)
     return PostingEngine(replace(world.engine.parts, limits=agent))
+
+
+@pytest.mark.parametrize(("kind", "reads"), [("fail", 0), ("lost", 10)])
+def test_a_read_whose_answer_was_lost_counts_and_one_that_x_never_got_does_not(
+    world: World, kind: str, reads: int
+) -> None:
+    world.slot(0, "its answer is lost")
+    world.x.script = ["lost_after"]
+    world.engine.tick(world.profile)
+    world.x.reads = [kind]
+    world.engine.tick(world.profile)
+    assert not world.x.reads
+    ((counted,),) = world.rows("SELECT coalesce(sum(reads_made), 0) FROM api_usage_tracking")
+    assert counted == reads

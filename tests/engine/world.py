@@ -131,8 +131,11 @@ class ScriptedX:
 
     def timeline(self, x_user_id: str, *, since_id: str | None = None, limit: int = 100) -> Timeline:
         assert x_user_id == "1"
-        if self.reads and self.reads.pop(0) == "fail":
-            raise Retryable("no answer", code="x_unreachable")
+        kind = self.reads.pop(0) if self.reads else "ok"
+        if kind == "fail":
+            raise Retryable("connection refused", code="x_unreachable")
+        if kind == "lost":
+            raise Retryable("no answer", code="no_answer")
         shown = [
             post
             for post in reversed(self.posts)

@@ -42,7 +42,8 @@ class Tally:
 def kill_anywhere(rig: Rig, *, slots: int, kills: int, seed: int, storm: bool = False) -> Tally:
     """Kills the worker again and again, each time up to 150 ms after some call or its first beat.
 
-    In a storm X loses calls and answers meanwhile.
+    Slots come due while the kills go on, so that the last kill may still find one on its way. In a
+    storm X loses calls and answers meanwhile.
     """
     rng = Random(seed)  # noqa: S311 - repeatable on purpose
     if storm:
@@ -50,6 +51,7 @@ def kill_anywhere(rig: Rig, *, slots: int, kills: int, seed: int, storm: bool = 
     dawdle(rig, seed)
     schedule, tally, begun = Schedule(rig, slots, threads=True), Tally(), monotonic()
     while not schedule.done:
+        schedule.held = max(0, slots - slots * (tally.blows + 1) // max(kills, 1))
         worker = rig.start()
         if tally.blows == kills:
             until(lambda: schedule.done, what="the last worker posts what is left", within=slots * 6 + 60)
@@ -123,7 +125,7 @@ def _wait_for_moment(rig: Rig, schedule: Schedule, rng: Random) -> None:
     """Waits for one of the next calls, where one comes, and then for a random while."""
     target = rig.calls + rng.randint(0, 4)
     end = monotonic() + 5
-    while rig.calls < target and monotonic() < end and not schedule.done:
+    while rig.calls < target and monotonic() < end and not schedule.quiet:
         sleep(0.005)
     sleep(rng.uniform(0, LATEST))
 

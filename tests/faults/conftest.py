@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,6 @@ from tests.faults.cases import CASES, Case, Cell, Form, Way
 from tests.faults.lanes import Board, Lane
 from tests.faults.rig import Rig, database
 
-MATRIX_CELL = "fault_matrix_cell"
-TIMELINE = "timeline"
-COLUMNS = (*(f"{form}/{way}" for form in Form for way in Way), TIMELINE)
-CAMPAIGN = "fault_campaign"
 # In this order every second or third one is as much work as the others.
 LANES = (
     (Form.SINGLE, Way.GOES_ON),
@@ -29,7 +25,6 @@ LANES = (
     (Form.SINGLE, Way.KILLED),
 )
 NewRig = Callable[..., Rig]
-Record = Callable[[str, object], None]
 
 
 @pytest.fixture
@@ -94,30 +89,3 @@ def _case(item: pytest.Item) -> Case | None:
     """The case that a test stands for, if it stands for one."""
     spec = getattr(item, "callspec", None)
     return None if spec is None else spec.params.get("case")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints the campaigns, and the matrix: how each struck tweet ended, and after how many seconds."""
-    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
-    told = [told for report in reports for told in report.user_properties]
-    campaigns = [str(value) for name, value in told if name == CAMPAIGN]
-    cells = [value for name, value in told if name == MATRIX_CELL and isinstance(value, dict)]
-    if campaigns or cells:
-        terminalreporter.section("faults")
-    for line in sorted(campaigns):
-        terminalreporter.line(line)
-    for line in _table(cells) if cells else ():
-        terminalreporter.line(line)
-
-
-def _table(cells: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    shown = {(cell["kind"], cell["column"]): cell["shown"] for cell in cells}
-    columns = list(dict.fromkeys(column for column in COLUMNS if any(key[1] == column for key in shown)))
-    rows = [["fault", *columns]]
-    rows += [
-        [kind, *(shown.get((kind, column), "") for column in columns)]
-        for kind in sorted({key[0] for key in shown})
-    ]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

@@ -265,7 +265,7 @@ class Rig:
 
 @dataclass
 class Schedule:
-    """Slots that come due as the run goes on, so that none is ever late."""
+    """Slots that come due as the run goes on, so that none is ever late; `held` ones come later."""
 
     rig: Rig
     slots: int
@@ -273,19 +273,25 @@ class Schedule:
     threads: bool = False
     come: int = 0
     tweets: int = 0
+    held: int = 0
 
     def top_up(self) -> None:
         waiting = self.rig.select("SELECT count(*) AS n FROM posting_schedule WHERE status = 'planned'")
-        for _ in range(min(self.depth - waiting[0]["n"], self.slots - self.come)):
+        for _ in range(min(self.depth - waiting[0]["n"], self.slots - self.held - self.come)):
             self.come += 1
             # Every fourth slot is a thread where threads are wanted.
             self.tweets += len(self.rig.add_slot(parts=3 if self.threads and self.come % 4 == 0 else 1))
 
     @property
-    def done(self) -> bool:
-        """Tops up, and says whether every slot has come and every tweet is at its end."""
+    def quiet(self) -> bool:
+        """Tops up, and says whether every tweet that has come is at its end."""
         self.top_up()
-        return self.come == self.slots and self.rig.rests()
+        return self.rig.rests()
+
+    @property
+    def done(self) -> bool:
+        """Whether every slot has come and every tweet is at its end."""
+        return self.quiet and self.come == self.slots
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from bot.sandbox.faults import KINDS
 from tests.faults.cases import CASES, CLOSED, REFUSED, Case, Cell, Form, Way
-from tests.faults.conftest import MATRIX_CELL, Record
+from tests.faults.report import MATRIX_CELL, Record
 
 
 def test_no_fault_is_left_out() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.faults.campaigns import HASTY, freeze_anyone
-from tests.faults.conftest import CAMPAIGN, NewRig, Record
+from tests.faults.conftest import NewRig
+from tests.faults.report import CAMPAIGN, Record
 
 SLOTS = 100
 PAUSES = 10

@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from bot.sandbox import Sandbox
 from bot.sandbox.faults import KINDS
 from tests.faults.cases import CLOSED
-from tests.faults.conftest import MATRIX_CELL, TIMELINE, Record
+from tests.faults.report import MATRIX_CELL, TIMELINE, Record
 from tests.faults.rig import Rig, database, until
 
 READ = "GET /2/users/:id/tweets"
