@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot.core.auditing import Findings, compare
+from bot.core.errors import SettingError
 from bot.core.model import DecisionRecord, Profile, Tweet, TweetStatus
 from bot.engine.buying import buy_posts
 from bot.engine.limits_agent import READ_POSTS, READ_TIMELINE
 from bot.engine.parts import Parts
 from bot.engine.recording import break_thread
+from bot.ports import Transaction
 
 EVERY = timedelta(hours=20)
-POSTS_TO_READ = 100
+# How many of the newest posts are compared, unless `bot_config` says otherwise: each read is paid.
+DEPTH = 100
+DEEPEST = 3200
+# Room for posts that no row holds; X bills only those that are there.
+FOREIGN_ROOM = 20
+LOOKUP_PAGE = 100
 KIND = "audit"
 CLEAN, DIFFERS = "clean", "differs"
 
@@ -41,20 +49,24 @@ def audit(parts: Parts, profile: Profile) -> Audit | None:
     if profile.x_user_id is None:
         return None
     x_user_id = profile.x_user_id
+    with parts.database.transaction() as tx:
+        depth = _depth(tx)
+        known = len(tx.tweets.last_live(profile.id, limit=depth))
+    posts = min(depth, known + FOREIGN_ROOM)
     timeline = buy_posts(
         parts,
         profile,
         kind=KIND,
         endpoint=READ_TIMELINE,
         price="own_post_read",
-        units=POSTS_TO_READ,
-        read=lambda: parts.x.timeline(x_user_id, limit=POSTS_TO_READ),
+        units=posts,
+        read=lambda: parts.x.timeline(x_user_id, limit=posts),
     )
     if timeline is None:
         return None
     now = parts.clock.now()
     with parts.database.transaction() as tx:
-        rows = tx.tweets.last_live(profile.id, limit=2 * POSTS_TO_READ)
+        rows = tx.tweets.last_live(profile.id, limit=2 * depth)
     findings = compare(rows, timeline.posts, complete=timeline.complete, now=now)
     gone = _confirm_gone(parts, profile, findings.missing)
     done = Audit(findings=findings, deleted=tuple(tweet.x_tweet_id or "" for tweet in gone))
@@ -62,24 +74,38 @@ def audit(parts: Parts, profile: Profile) -> Audit | None:
     return done
 
 
+def _depth(tx: Transaction) -> int:
+    value = tx.config.get("audit_posts")
+    if value is None:
+        return DEPTH
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= DEEPEST:
+        return value
+    raise SettingError(
+        f"bot_config audit_posts: {value!r} is not a number of posts",
+        fix=f"use a whole number from 1 to {DEEPEST}, or remove the row for {DEPTH}",
+    )
+
+
 def _confirm_gone(parts: Parts, profile: Profile, missing: tuple[Tweet, ...]) -> tuple[Tweet, ...]:
     """Of the missing posts, those that a look-up by id does not find either."""
-    ids = [tweet.x_tweet_id for tweet in missing if tweet.x_tweet_id]
-    if not ids:
-        return ()
-    found = buy_posts(
-        parts,
-        profile,
-        kind=KIND,
-        endpoint=READ_POSTS,
-        price="post_read",
-        units=len(ids),
-        read=lambda: parts.x.lookup(ids),
-    )
-    if found is None:
-        return ()
-    alive = {post.x_tweet_id for post in found.posts}
-    return tuple(tweet for tweet in missing if tweet.x_tweet_id not in alive)
+    gone: list[Tweet] = []
+    for start in range(0, len(missing), LOOKUP_PAGE):
+        some = missing[start : start + LOOKUP_PAGE]
+        ids = [tweet.x_tweet_id for tweet in some if tweet.x_tweet_id]
+        found = buy_posts(
+            parts,
+            profile,
+            kind=KIND,
+            endpoint=READ_POSTS,
+            price="post_read",
+            units=len(ids),
+            read=partial(parts.x.lookup, ids),
+        )
+        if found is None:
+            break
+        alive = {post.x_tweet_id for post in found.posts}
+        gone += [tweet for tweet in some if tweet.x_tweet_id not in alive]
+    return tuple(gone)
 
 
 def _record(parts: Parts, profile: Profile, done: Audit, gone: tuple[Tweet, ...], now: datetime) -> None:
