@@ -219,8 +219,8 @@ class Tweets(Protocol):
         """Those of the ids that a row holds already."""
         ...
 
-    def last_known_id(self, profile_id: ProfileId, *, before_fencing: int) -> str | None:
-        """The newest id that X confirmed under an earlier lease: where reading may start."""
+    def last_known_id(self, profile_id: ProfileId) -> str | None:
+        """The id of the account's newest post that a row holds."""
         ...
 
 

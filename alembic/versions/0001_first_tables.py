@@ -234,6 +234,7 @@ CREATE TABLE tweets (
     x_tweet_id TEXT,
     posted_at timestamptz,
     first_intent_at timestamptz,
+    after_x_id TEXT,
     intent_at timestamptz,
     fencing BIGINT,
     attempts INTEGER DEFAULT 0 NOT NULL,
@@ -255,7 +256,7 @@ CREATE TABLE tweets (
     CONSTRAINT fk_tweets_thread_id FOREIGN KEY(thread_id) REFERENCES tweets (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_tweets_confirmed ON tweets (profile_id, fencing DESC) WHERE x_tweet_id IS NOT NULL AND reason IS NULL;
+CREATE INDEX ix_tweets_confirmed ON tweets (profile_id, fencing DESC) WHERE x_tweet_id IS NOT NULL AND fencing IS NOT NULL;
 
 CREATE INDEX ix_tweets_open ON tweets (profile_id, status) WHERE status IN ('drafted', 'awaiting_approval', 'approved', 'publishing', 'unknown');
 

@@ -325,8 +325,10 @@ class Tweet:
     """One post, or one part of a thread, from draft to live.
 
     `thread_id` is the root part's id (None for a single post); `part` counts from 1.
-    `first_intent_at` and `intent_at` are when a call was first and last about to be made,
-    `fencing` the lease number of the last, `resends` how often a proven absence led to a second call.
+    `first_intent_at` and `intent_at` are when a call was first and last about to be made, by the
+    clock of the process that made it. `after_x_id` is the account's newest post that was known at
+    the first of them: whatever the clocks say, a call of this tweet made a younger one.
+    `fencing` is the lease number of the last, `resends` how often a proven absence led to a second call.
     """
 
     id: TweetId
@@ -345,6 +347,7 @@ class Tweet:
     x_tweet_id: str | None = None
     posted_at: datetime | None = None
     first_intent_at: datetime | None = None
+    after_x_id: str | None = None
     intent_at: datetime | None = None
     fencing: int | None = None
     attempts: int = 0

@@ -12,10 +12,8 @@ from bot.core.text import fingerprint, links
 
 ABSENT_LOOKS = 2
 MAX_RESENDS = 1
-# How far X's clock and ours may differ.
-CLOCK_MARGIN = timedelta(minutes=15)
-# How far back a post may be that X calls a text the duplicate of.
-DUPLICATE_MARGIN = timedelta(hours=48)
+# How far back a post may be that X calls a text the duplicate of; far beyond what clocks differ by.
+REACH = timedelta(hours=48)
 
 
 class Absence(StrEnum):
@@ -34,17 +32,37 @@ def match(tweet: Tweet, posts: Sequence[LivePost]) -> LivePost | None:
     something else. Of several the newest is taken. (The fingerprint alone counts every link the
     same, because X rewrites links.)
     """
-    begun = tweet.first_intent_at or tweet.intent_at
-    margin = DUPLICATE_MARGIN if tweet.reason == "duplicate" else CLOCK_MARGIN
     wanted = {_plain(link) for link in links(tweet.text)}
+    # Where no post was known and X spoke of no duplicate, any of that text is more likely ours than not.
+    bounded = tweet.after_x_id is not None or tweet.reason == "duplicate"
     same = [
         post
         for post in posts
-        if (begun is None or post.created_at is None or post.created_at >= begun - margin)
+        if not (bounded and _from_before(tweet, post))
         and fingerprint(post.text, post.links) == tweet.fingerprint
         and _may_be(wanted, post)
     ]
     return max(same, key=lambda post: int(post.x_tweet_id), default=None)
+
+
+def read_after(tweet: Tweet) -> int | None:
+    """The id after which X made the tweet, if it did; None when that isn't known.
+
+    What a duplicate answer speaks of may be older than any intent.
+    """
+    return int(tweet.after_x_id) if tweet.after_x_id and tweet.reason != "duplicate" else None
+
+
+def _from_before(tweet: Tweet, post: LivePost) -> bool:
+    """Whether the post was there before the first intent: by X's own order where that is known.
+
+    Clocks are the last resort, and a coarse one, because ours may be wrong by any amount.
+    """
+    after = read_after(tweet)
+    if after is not None:
+        return int(post.x_tweet_id) <= after
+    begun = tweet.first_intent_at or tweet.intent_at
+    return begun is not None and post.created_at is not None and post.created_at < begun - REACH
 
 
 def _may_be(wanted: set[str], post: LivePost) -> bool:
@@ -61,11 +79,9 @@ def covers(timeline: Timeline, tweet: Tweet) -> bool:
     """Whether the read reaches back past the tweet's intent, so that absence from it means something."""
     if timeline.complete:
         return True
-    begun = tweet.first_intent_at or tweet.intent_at
-    oldest = min((post.created_at for post in timeline.posts if post.created_at), default=None)
-    if begun is None or oldest is None:
-        return False
-    return oldest < begun - (DUPLICATE_MARGIN if tweet.reason == "duplicate" else CLOCK_MARGIN)
+    return (tweet.first_intent_at or tweet.intent_at) is not None and any(
+        _from_before(tweet, post) for post in timeline.posts
+    )
 
 
 def judge_absence(tweet: Tweet, *, now: datetime, delay: timedelta) -> Absence:

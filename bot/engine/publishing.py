@@ -75,6 +75,7 @@ def _write_intent(
             tweet.id,
             TweetStatus.PUBLISHING,
             first_intent_at=tweet.first_intent_at or now,
+            after_x_id=tweet.after_x_id if tweet.first_intent_at else tx.tweets.last_known_id(profile.id),
             intent_at=now,
             fencing=lease.fencing,
             attempts=tweet.attempts + 1,

@@ -17,7 +17,7 @@ from bot.core.model import (
     Tweet,
     TweetStatus,
 )
-from bot.core.settling import Absence, covers, judge_absence, match
+from bot.core.settling import Absence, covers, judge_absence, match, read_after
 from bot.engine.buying import buy_posts
 from bot.engine.limits_agent import READ_TIMELINE
 from bot.engine.parts import Parts
@@ -98,17 +98,11 @@ def _due(tweet: Tweet, parts: Parts, now: datetime) -> bool:
 
 def _read(parts: Parts, profile: Profile, due: Sequence[Tweet]) -> Timeline | None:
     """Reads the timeline since before the first intent, through the limits agent."""
-    since_id = None
-    # What a duplicate answer speaks of, or an earlier call made, may be older than the last intent:
-    # the read for it starts nowhere in particular.
-    old = any(tweet.reason == "duplicate" or tweet.attempts > 1 for tweet in due)
-    if not old:
-        first = min(tweet.fencing or 0 for tweet in due)
-        with parts.database.transaction() as tx:
-            since_id = tx.tweets.last_known_id(profile.id, before_fencing=first)
+    starts = [read_after(tweet) for tweet in due]
+    since = None if None in starts else min(start for start in starts if start is not None)
     timeline = None
     for page in PAGES:
-        longer = _buy(parts, profile, since_id, page)
+        longer = _buy(parts, profile, None if since is None else str(since), page)
         if longer is None:
             break
         timeline = longer

@@ -212,7 +212,7 @@ class TweetRow(Keyed, Base):
             "ix_tweets_confirmed",
             "profile_id",
             sql_text("fencing DESC"),
-            postgresql_where=sql_text("x_tweet_id IS NOT NULL AND reason IS NULL"),
+            postgresql_where=sql_text("x_tweet_id IS NOT NULL AND fencing IS NOT NULL"),
         ),
     )
 
@@ -232,6 +232,7 @@ class TweetRow(Keyed, Base):
     x_tweet_id: Mapped[str | None]
     posted_at: Mapped[datetime | None]
     first_intent_at: Mapped[datetime | None]
+    after_x_id: Mapped[str | None]
     intent_at: Mapped[datetime | None]
     fencing: Mapped[int | None] = mapped_column(BigInteger)
     attempts: Mapped[int] = mapped_column(server_default=sql_text("0"))

@@ -140,19 +140,14 @@ class TweetTable:
         )
         return {known for known in self.connection.scalars(statement) if known is not None}
 
-    def last_known_id(self, profile_id: ProfileId, *, before_fencing: int) -> str | None:
-        """The newest id that X confirmed under an earlier lease: where reading may start.
-
-        Leases order intents whatever the clocks do. Adopted posts are left out, because X may have
-        made them later than their intent.
-        """
+    def last_known_id(self, profile_id: ProfileId) -> str | None:
+        """The id of the account's newest post that a row holds; leases order them whatever clocks do."""
         statement = (
             select(TweetRow.x_tweet_id)
             .where(
                 TweetRow.profile_id == profile_id,
-                TweetRow.fencing < before_fencing,
+                TweetRow.fencing.is_not(None),
                 TweetRow.x_tweet_id.is_not(None),
-                TweetRow.reason.is_(None),
             )
             .order_by(TweetRow.fencing.desc(), TweetRow.part.desc())
             .limit(1)
@@ -236,6 +231,7 @@ _COLUMNS = (
     TweetRow.x_tweet_id,
     TweetRow.posted_at,
     TweetRow.first_intent_at,
+    TweetRow.after_x_id,
     TweetRow.intent_at,
     TweetRow.fencing,
     TweetRow.attempts,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.core.model import LivePost, Timeline
-from bot.core.settling import CLOCK_MARGIN, DUPLICATE_MARGIN, Absence, covers, judge_absence, match
+from bot.core.settling import REACH, Absence, covers, judge_absence, match, read_after
 from tests.core.makers import TICK, tweet, utc
 
 NOW = utc("2026-12-30T22:15:00")
@@ -49,10 +49,23 @@ def test_of_equal_texts_only_the_one_with_the_same_link_is_the_tweet() -> None:
     assert match(sent, [bare]) == bare
 
 
-def test_a_post_from_before_the_first_intent_is_another_one_with_the_same_text() -> None:
-    sent = tweet("Said before", intent_at=NOW, first_intent_at=NOW)
-    assert match(sent, [live(3, "Said before", at=NOW - CLOCK_MARGIN - TICK)]) is None
-    assert match(sent, [live(3, "Said before", at=NOW - CLOCK_MARGIN)]) is not None
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=9), -timedelta(days=9)])
+def test_by_xs_own_order_a_post_from_before_the_first_intent_is_another_one(ahead: timedelta) -> None:
+    sent = tweet("Said before", intent_at=NOW + ahead, first_intent_at=NOW + ahead, after_x_id="99")
+    assert match(sent, [live(99, "Said before")]) is None
+    assert match(sent, [live(100, "Said before")]) is not None
+
+
+def test_where_no_post_was_known_a_duplicate_is_no_older_than_x_remembers_texts() -> None:
+    sent = tweet("Said before", intent_at=NOW, first_intent_at=NOW, reason="duplicate")
+    assert match(sent, [live(3, "Said before", at=NOW - REACH - TICK)]) is None
+    assert match(sent, [live(3, "Said before", at=NOW - REACH)]) is not None
+
+
+def test_what_a_duplicate_answer_speaks_of_may_be_older_than_the_intent() -> None:
+    sent = tweet("Said before", intent_at=NOW, after_x_id="99", reason="duplicate")
+    assert read_after(sent) is None
+    assert match(sent, [live(3, "Said before", at=NOW - timedelta(hours=1))]) is not None
 
 
 def test_a_post_with_a_media_link_and_signs_is_still_found() -> None:
@@ -80,8 +93,17 @@ def test_a_complete_read_covers_every_intent() -> None:
     assert covers(empty, tweet(intent_at=NOW, reason="duplicate"))
 
 
-def test_a_cut_off_read_covers_an_intent_that_it_reaches_back_past() -> None:
-    edge = NOW - CLOCK_MARGIN
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=9), -timedelta(days=9)])
+def test_a_cut_off_read_covers_an_intent_when_it_shows_a_post_known_before(ahead: timedelta) -> None:
+    read = Timeline(posts=(live(12, "t"), live(10, "t")), complete=False)
+    assert covers(read, tweet(intent_at=NOW + ahead, after_x_id="10"))
+    assert not covers(read, tweet(intent_at=NOW + ahead, after_x_id="9"))
+    assert read_after(tweet(after_x_id="9")) == 9
+    assert read_after(tweet()) is None
+
+
+def test_where_no_post_was_known_a_cut_off_read_must_reach_far_back() -> None:
+    edge = NOW - REACH
     assert covers(cut_off(NOW, edge - TICK), tweet(intent_at=NOW))
     assert covers(cut_off(edge - TICK, None, NOW), tweet(intent_at=NOW))
     assert not covers(cut_off(NOW, edge), tweet(intent_at=NOW))
@@ -91,11 +113,11 @@ def test_a_cut_off_read_covers_an_intent_that_it_reaches_back_past() -> None:
 def test_a_cut_off_read_reaches_further_back_for_what_was_first_tried_or_live_long_before() -> None:
     first = NOW - timedelta(hours=3)
     resent = tweet(intent_at=NOW, first_intent_at=first)
-    assert not covers(cut_off(NOW - timedelta(hours=1)), resent)
-    assert covers(cut_off(first - CLOCK_MARGIN - TICK), resent)
-    duplicate = tweet(intent_at=NOW, reason="duplicate")
-    assert not covers(cut_off(NOW - DUPLICATE_MARGIN), duplicate)
-    assert covers(cut_off(NOW - DUPLICATE_MARGIN - TICK), duplicate)
+    assert not covers(cut_off(NOW - REACH - TICK), resent)
+    assert covers(cut_off(first - REACH - TICK), resent)
+    duplicate = tweet(intent_at=NOW, reason="duplicate", after_x_id="0")
+    assert not covers(cut_off(NOW - REACH), duplicate)
+    assert covers(cut_off(NOW - REACH - TICK), duplicate)
 
 
 def test_a_cut_off_read_without_times_covers_nothing() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from bot.core.limits import Limits
 from bot.core.model import Timeline, TweetStatus
 from tests.engine.test_limits_agent import with_caps
@@ -87,3 +89,19 @@ def test_a_thread_starts_only_when_all_of_it_is_paid(world: World) -> None:
 
 def _texts(x: ScriptedX) -> Sequence[str]:
     return [post.text for post in x.posts]
+
+
+@pytest.mark.parametrize("hours", [-30, -1, 1, 30])
+def test_a_post_is_found_by_a_process_whose_clock_is_wrong(world: World, hours: int) -> None:
+    """Clocks of the bot and of X are never compared where X's own order says what came first."""
+    world.x.refuses_duplicates = False
+    world.x.visibility = timedelta(seconds=20)
+    world.slot(0, "known before")
+    world.run(60, every=20)
+    world.clock.jump(hours * 3600.0)
+    world.slot(0, "its answer is lost")
+    world.x.script = ["error_after"]
+    world.run(200, every=20)
+    assert [tweet.status for tweet in world.tweets()] == [TweetStatus.POSTED, TweetStatus.POSTED]
+    assert world.x.calls == 2
+    world.check_books()

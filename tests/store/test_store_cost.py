@@ -97,8 +97,7 @@ LOOKS: dict[str, Look] = {
     "fingerprints": lambda tx, p, _: tx.tweets.fingerprints(p.id, since=NOW - 7 * DAY),
     "recent texts": lambda tx, p, _: tx.tweets.recent_texts(p.id, limit=20),
     "known ids": lambda tx, p, _: tx.tweets.known_ids(p.id, ["recent-1", "nowhere"]),
-    "last known id": lambda tx, p, _: tx.tweets.last_known_id(p.id, before_fencing=2**50),
-    "last known id of a first lease": lambda tx, p, _: tx.tweets.last_known_id(p.id, before_fencing=1),
+    "last known id": lambda tx, p, _: tx.tweets.last_known_id(p.id),
     "last live": lambda tx, p, _: tx.tweets.last_live(p.id, limit=200),
     "last decisions": lambda tx, p, _: tx.decisions.last(p.id, limit=20),
     "the last decision of a kind that never was": lambda tx, p, _: tx.decisions.last(

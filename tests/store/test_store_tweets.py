@@ -63,6 +63,7 @@ def test_a_tweet_comes_back_as_it_was(manager: DatabaseManager, profile: Profile
         x_tweet_id="1999",
         posted_at=NOW,
         first_intent_at=NOW - DAY,
+        after_x_id="1998",
         intent_at=NOW - HOUR,
         fencing=7,
         attempts=2,
@@ -246,26 +247,23 @@ def test_known_ids_are_those_a_row_of_this_profile_holds(
         assert tx.tweets.known_ids(profile.id, []) == set()
 
 
-def test_reading_starts_at_the_newest_id_that_x_confirmed_under_an_earlier_lease(
+def test_the_newest_known_id_is_that_of_the_latest_lease_whatever_clocks_said(
     manager: DatabaseManager, profile: Profile, neighbour: Profile
 ) -> None:
     with manager.transaction() as tx:
-        assert tx.tweets.last_known_id(profile.id, before_fencing=9) is None
+        assert tx.tweets.last_known_id(profile.id) is None
         for tweet in (
             # The clock of an earlier worker may have been ahead: leases order, moments don't.
             a_posted(profile.id, "100", fencing=3, posted_at=NOW + DAY),
             a_posted(profile.id, "200", fencing=5, posted_at=NOW - DAY),
             a_posted(profile.id, "300", fencing=6, reason="adopted"),
-            a_posted(profile.id, "400", fencing=8),
             a_posted(profile.id, "500", fencing=None),
             a_tweet(profile.id, fencing=7),
             a_posted(neighbour.id, "600", fencing=7),
         ):
             tx.tweets.add(tweet)
 
-        assert tx.tweets.last_known_id(profile.id, before_fencing=8) == "200"
-        assert tx.tweets.last_known_id(profile.id, before_fencing=9) == "400"
-        assert tx.tweets.last_known_id(profile.id, before_fencing=3) is None
+        assert tx.tweets.last_known_id(profile.id) == "300"
 
 
 def test_of_a_threads_parts_the_last_is_the_newest_id(manager: DatabaseManager, profile: Profile) -> None:
@@ -274,7 +272,7 @@ def test_of_a_threads_parts_the_last_is_the_newest_id(manager: DatabaseManager, 
         for part in (3, 2):
             tx.tweets.add(a_posted(profile.id, str(part), fencing=4, thread_id=root.id, part=part))
 
-        assert tx.tweets.last_known_id(profile.id, before_fencing=5) == "3"
+        assert tx.tweets.last_known_id(profile.id) == "3"
 
 
 def test_a_draft_of_a_missed_slot_is_left_over(manager: DatabaseManager, profile: Profile) -> None:
