@@ -117,7 +117,9 @@ def configure(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for name in ("urllib3", "apscheduler", "alembic", "httpx", "httpcore", "openai", *quiet):
+    # A beat that is skipped because the one before still runs is what was asked for: rows say what is due.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    for name in ("urllib3", "alembic", "httpx", "httpcore", "openai", *quiet):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

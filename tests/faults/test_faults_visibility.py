@@ -50,7 +50,7 @@ def test_a_resend_that_x_calls_a_duplicate_is_adopted(new_rig: NewRig) -> None:
 
 def test_a_post_older_than_its_neighbours_is_found_when_its_resend_is_unheard_too(new_rig: NewRig) -> None:
     """X took the first call and did not show it; by the resend, a younger post is known already."""
-    rig = new_rig(BOT_SETTLE_SECONDS="2", refuses_copies=True)
+    rig = new_rig(BOT_SETTLE_SECONDS="2")
     with Gate(rig.x.base_url) as gate:
         rig.address = gate.address
         rig.x.configure(visibility_delay=LATER)
@@ -61,6 +61,7 @@ def test_a_post_older_than_its_neighbours_is_found_when_its_resend_is_unheard_to
         rig.wait_ready(rig.start())
         (hidden,) = rig.add_slot()
         until(lambda: rig.heard == 2, what="the resend is refused", step=0.02)
+        rig.x.configure(duplicate_window_seconds=86_400)
         (younger,) = rig.add_slot()
         rig.wait_rest([younger])
         until(lambda: rig.heard == 4, what="it is sent again", step=0.02)
