@@ -6,15 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot.core.guard import Judgement
 from bot.core.limits import Gauge, Verdict
 from bot.core.model import DecisionRecord, Profile, Tweet
-from bot.doctor import Check
-from bot.engine.auditing import Audit
-from bot.engine.looking import StatusReport, UsageReport
-from bot.engine.parts import Outcome
+
+if TYPE_CHECKING:  # `check` answers without a database, and so without loading what speaks to one
+    from bot.doctor import Check
+    from bot.engine.auditing import Audit
+    from bot.engine.looking import StatusReport, UsageReport
+    from bot.engine.parts import Outcome
 
 
 def to_json(value: Mapping[str, Any]) -> str:

@@ -12,13 +12,14 @@ from bot.answers import money
 from bot.core.guard import Judgement
 from bot.core.limits import Gauge, next_month
 from bot.core.model import DecisionRecord, Profile
-from bot.doctor import Check
-from bot.engine.auditing import Audit
-from bot.engine.looking import StatusReport, UsageReport
 from bot.engine.parts import Outcome, OutcomeKind
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `check` answers without a database, and so without loading what speaks to one
     from rich.console import Console
+
+    from bot.doctor import Check
+    from bot.engine.auditing import Audit
+    from bot.engine.looking import StatusReport, UsageReport
 
 BAR_WIDTH = 20
 NARROW = 70
