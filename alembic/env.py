@@ -5,8 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
+from bot.store.base import Base
 from bot.store.connect import create_engine_for
-from bot.store.tables import Base
 
 # Two releases at once wait for each other here instead of racing to create the same table.
 MIGRATION_LOCK = 7_305_991_204

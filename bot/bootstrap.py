@@ -20,9 +20,10 @@ from uuid import uuid4
 import structlog
 
 from bot.clock import SystemClock
+from bot.core.drafts import ModelUsage
 from bot.core.errors import SchemaOutdated
 from bot.core.limits import Limits
-from bot.core.model import ModelUsage, Profile
+from bot.core.model import Profile
 from bot.core.pricing import LISTED
 from bot.engine.identifying import choose, identify
 from bot.engine.limits_agent import LimitsAgent

@@ -247,7 +247,7 @@ def _set_paused(settings: Settings, options: argparse.Namespace, *, paused: bool
         with bot.manager.transaction() as tx:
             reason = getattr(options, "reason", None)
             profile = tx.profiles.pause(profile.id, paused=paused, reason=reason if paused else None)
-            lifted = 0 if paused else tx.ledger.lift_blocks(profile.id)
+            lifted = 0 if paused else tx.rates.lift_blocks(profile.id)
             if not paused:
                 tx.tweets.retry_now(profile.id)
     if options.json:

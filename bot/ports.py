@@ -7,17 +7,14 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import Any, Protocol
 
+from bot.core.drafts import Draft, DraftRequest, ModelUsage, SourceReading
 from bot.core.limits import Usage
 from bot.core.model import (
     Account,
     Call,
     CallId,
-    CallState,
     DecisionRecord,
-    Draft,
-    DraftRequest,
     Lease,
-    ModelUsage,
     Plan,
     Posted,
     Profile,
@@ -25,14 +22,12 @@ from bot.core.model import (
     RateWindow,
     Slot,
     SlotId,
-    SlotStatus,
-    SourceReading,
     Timeline,
     Tweet,
     TweetId,
-    TweetStatus,
 )
 from bot.core.schedule import SlotWish
+from bot.core.states import CallState, SlotStatus, TweetStatus
 
 
 class Clock(Protocol):
@@ -251,10 +246,18 @@ class Ledger(Protocol):
         """Reserved calls without a tweet from before a moment: their process is gone."""
         ...
 
+
+class Rates(Protocol):
+    """What X's own headers and refusals last said."""
+
     def saw(
         self, profile_id: ProfileId, endpoint: str, windows: Sequence[RateWindow], *, now: datetime
     ) -> Mapping[str, int]:
         """Keeps what X's headers said; returns the drift of each window that has one."""
+        ...
+
+    def count_unheard(self, call: Call) -> None:
+        """Takes a call whose answer nobody heard off what was left before it."""
         ...
 
     def lift_blocks(self, profile_id: ProfileId) -> int:
@@ -315,6 +318,8 @@ class Transaction(Protocol):
     def tweets(self) -> Tweets: ...  # noqa: D102 - named by its type
     @property
     def ledger(self) -> Ledger: ...  # noqa: D102 - named by its type
+    @property
+    def rates(self) -> Rates: ...  # noqa: D102 - named by its type
     @property
     def leases(self) -> Leases: ...  # noqa: D102 - named by its type
     @property

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from bot.core.model import CallKind, aware
+from bot.core.model import aware
 from bot.core.spending import CREATE_POST, Gauge, Limits, Seen, Spent, Usage, Wanted
+from bot.core.states import CallKind
 
 EVERY_ENDPOINT = "*"
 MAX_STARTS = 5
@@ -301,33 +302,6 @@ def _up_to_second(when: datetime) -> datetime:
     return whole if whole == when else whole + timedelta(seconds=1)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forecast:
-    """Where the month ends if the plan goes on.
-
-    `posts_left` is how many more posts the plan and the limits allow this month.
-    """
-
-    cost_usd: Decimal
-    days_left: int
-    posts_left: int
-
-
-def forecast(usage: Usage, limits: Limits, now: datetime) -> Forecast:
-    """Projects the month's spending from the plan and its prices."""
-    left = next_month(now) - aware(now)
-    posts = int(limits.planned_per_day * (left / timedelta(days=1)))
-    if limits.posts_24h is not None:
-        posts = min(posts, int(limits.posts_24h * (left / timedelta(days=1)) + 1))
-    if limits.posts_month is not None:
-        posts = min(posts, max(0, limits.posts_month - usage.posts_month))
-    if limits.budget_usd is not None and limits.cost_per_post:
-        posts = min(posts, int(max(Decimal(0), limits.budget_usd - usage.cost_month) / limits.cost_per_post))
-    return Forecast(
-        cost_usd=usage.cost_month + posts * limits.cost_per_post, days_left=left.days, posts_left=posts
-    )
-
-
 __all__ = [
     "CREATE_POST",
     "EVERY_ENDPOINT",
@@ -335,7 +309,6 @@ __all__ = [
     "ONE_POST",
     "STARTS_WINDOW",
     "Allow",
-    "Forecast",
     "Gauge",
     "Limits",
     "Seen",
@@ -345,7 +318,6 @@ __all__ = [
     "Wait",
     "Wanted",
     "decide",
-    "forecast",
     "measure",
     "month_start",
     "next_month",

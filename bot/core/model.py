@@ -1,4 +1,4 @@
-"""The bot's words as frozen values, and the only state changes they may make.
+"""The bot's words as frozen values.
 
 Every moment is an aware datetime in UTC; every amount of money is a Decimal in US dollars.
 """
@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, NewType
+from typing import NewType
 from uuid import UUID
 
-from bot.core.errors import ForbiddenTransition
+from bot.core.drafts import Source
+from bot.core.states import CallKind, CallState, LatePolicy, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
 
 ProfileId = NewType("ProfileId", UUID)
 PlanId = NewType("PlanId", UUID)
@@ -31,135 +31,6 @@ def aware(moment: datetime) -> datetime:
     if moment.tzinfo is None or moment.utcoffset() is None:
         raise ValueError(f"a naive datetime ({moment.isoformat()}) says no moment: give it a time zone")
     return moment.astimezone(UTC)
-
-
-class Mode(StrEnum):
-    """How far a profile goes on its own."""
-
-    AUTO = "auto"
-    REVIEW = "review"
-    DRY_RUN = "dry-run"
-
-
-class PlanStatus(StrEnum):
-    """Whether a plan is the one that fills slots."""
-
-    DRAFT = "draft"
-    ACTIVE = "active"
-    ARCHIVED = "archived"
-
-
-class LatePolicy(StrEnum):
-    """What becomes of the draft of a slot that was missed beyond tolerance."""
-
-    MOVE = "move"
-    EXPIRE = "expire"
-
-
-class SlotStatus(StrEnum):
-    """Where a slot stands."""
-
-    PLANNED = "planned"
-    CLAIMED = "claimed"
-    DONE = "done"
-    SKIPPED = "skipped"
-    EXPIRED = "expired"
-
-
-class TweetStatus(StrEnum):
-    """Where a tweet stands."""
-
-    DRAFTED = "drafted"
-    AWAITING_APPROVAL = "awaiting_approval"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-    PUBLISHING = "publishing"
-    POSTED = "posted"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    DELETED = "deleted"
-
-
-class Origin(StrEnum):
-    """Who wanted the tweet: a slot of the plan, or a person."""
-
-    SLOT = "slot"
-    MANUAL = "manual"
-
-
-class CallState(StrEnum):
-    """Where a reserved call stands in the ledger."""
-
-    RESERVED = "reserved"
-    SETTLED = "settled"
-    RELEASED = "released"
-    UNKNOWN = "unknown"
-    EXTERNAL = "external"
-
-
-class CallKind(StrEnum):
-    """What a call spends."""
-
-    POST = "post"
-    READ = "read"
-    MODEL = "model"
-
-
-SLOT_TRANSITIONS: Mapping[SlotStatus, frozenset[SlotStatus]] = {
-    SlotStatus.PLANNED: frozenset({SlotStatus.CLAIMED, SlotStatus.SKIPPED, SlotStatus.EXPIRED}),
-    SlotStatus.CLAIMED: frozenset({SlotStatus.DONE, SlotStatus.SKIPPED, SlotStatus.EXPIRED}),
-    SlotStatus.DONE: frozenset(),
-    SlotStatus.SKIPPED: frozenset(),
-    SlotStatus.EXPIRED: frozenset(),
-}
-
-# `publishing -> approved` is a definite refusal that may pass later (429, an unreachable host):
-# nothing happened, so the tweet waits as it did before its intent.
-# `unknown -> failed` is a text that stayed absent although it was resent once, or a duplicate
-# answer without a live post: proven not to exist, and not tried for ever.
-TWEET_TRANSITIONS: Mapping[TweetStatus, frozenset[TweetStatus]] = {
-    TweetStatus.DRAFTED: frozenset(
-        {TweetStatus.AWAITING_APPROVAL, TweetStatus.APPROVED, TweetStatus.REJECTED, TweetStatus.PUBLISHING}
-    ),
-    TweetStatus.AWAITING_APPROVAL: frozenset({TweetStatus.APPROVED, TweetStatus.REJECTED}),
-    TweetStatus.APPROVED: frozenset({TweetStatus.PUBLISHING, TweetStatus.REJECTED, TweetStatus.FAILED}),
-    TweetStatus.REJECTED: frozenset(),
-    TweetStatus.PUBLISHING: frozenset(
-        {TweetStatus.POSTED, TweetStatus.FAILED, TweetStatus.UNKNOWN, TweetStatus.APPROVED}
-    ),
-    TweetStatus.POSTED: frozenset({TweetStatus.DELETED}),
-    TweetStatus.FAILED: frozenset(),
-    TweetStatus.UNKNOWN: frozenset({TweetStatus.POSTED, TweetStatus.APPROVED, TweetStatus.FAILED}),
-    TweetStatus.DELETED: frozenset(),
-}
-
-CALL_TRANSITIONS: Mapping[CallState, frozenset[CallState]] = {
-    CallState.RESERVED: frozenset({CallState.SETTLED, CallState.RELEASED, CallState.UNKNOWN}),
-    CallState.UNKNOWN: frozenset({CallState.SETTLED, CallState.RELEASED}),
-    CallState.SETTLED: frozenset(),
-    CallState.RELEASED: frozenset(),
-    CallState.EXTERNAL: frozenset(),
-}
-
-
-_DIAGRAMS: Mapping[type[StrEnum], Mapping[Any, frozenset[Any]]] = {
-    SlotStatus: SLOT_TRANSITIONS,
-    TweetStatus: TWEET_TRANSITIONS,
-    CallState: CALL_TRANSITIONS,
-}
-
-
-def check_transition(current: StrEnum, wanted: StrEnum) -> None:
-    """Refuses a state change that the diagrams above do not draw.
-
-    Raises:
-        ForbiddenTransition: the change is not drawn, or the states are of different kinds.
-    """
-    # Members of different enums compare equal when their strings do, so the kinds are compared too.
-    diagram = _DIAGRAMS.get(type(current), {})
-    drawn = diagram.get(current, frozenset()) if type(current) is type(wanted) else frozenset()
-    if wanted not in drawn:
-        raise ForbiddenTransition(f"{type(current).__name__}: {current} -> {wanted} is not allowed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,91 +104,6 @@ class Slot:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "due_at", aware(self.due_at))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """Where a text comes from: the exact item, so that a reader can check.
-
-    `location` is the URL or path the operator named; `url` is the item's own public address, if
-    it has one; `id` is stable over reads of the same item.
-    """
-
-    id: str
-    kind: str
-    title: str
-    location: str
-    url: str | None = None
-
-    def as_json(self) -> dict[str, str | None]:
-        """The item as `--json` and the tweet row name it."""
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "title": self.title,
-            "location": self.location,
-            "url": self.url,
-        }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceItem:
-    """One readable item of a source: its reference and its plain text."""
-
-    source: Source
-    text: str
-    published_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceReading:
-    """All that the sources gave, and a line for each that gave nothing."""
-
-    items: tuple[SourceItem, ...]
-    problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelUsage:
-    """Tokens that a language-model call spends or spent."""
-
-    model: str
-    input_tokens: int
-    output_tokens: int
-
-    @property
-    def tokens(self) -> int:
-        """Both directions together."""
-        return self.input_tokens + self.output_tokens
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DraftRequest:
-    """What the writer is asked for.
-
-    `items` are in order of preference; `avoid` are texts not to repeat, newest first;
-    `feedback` are the guard's complaints about an earlier try.
-    """
-
-    items: tuple[SourceItem, ...]
-    topic: str | None = None
-    persona: str | None = None
-    avoid: tuple[str, ...] = ()
-    include_link: bool = False
-    feedback: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
-    """A text that wants to become a tweet, with where it came from.
-
-    `usage` is None when no language model was called.
-    """
-
-    text: str
-    source: Source | None
-    writer: str
-    usage: ModelUsage | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,8 +11,8 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from bot.core.drafts import ModelUsage
 from bot.core.errors import PriceUnknown, SettingError
-from bot.core.model import ModelUsage
 
 _MILLION = Decimal(1_000_000)
 _MICRO = Decimal("0.000001")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bot.core.model import CallKind, RateWindow
+from bot.core.model import RateWindow
+from bot.core.states import CallKind
 
 CREATE_POST = "POST /2/tweets"
 

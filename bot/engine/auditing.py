@@ -8,7 +8,8 @@ from functools import partial
 
 from bot.core.auditing import Findings, compare
 from bot.core.errors import SettingError
-from bot.core.model import DecisionRecord, Profile, Tweet, TweetStatus
+from bot.core.model import DecisionRecord, Profile, Tweet
+from bot.core.states import TweetStatus
 from bot.engine.buying import buy_posts
 from bot.engine.limits_agent import READ_POSTS, READ_TIMELINE
 from bot.engine.parts import Parts

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from bot.core.errors import ServiceError
 from bot.core.limits import Wait
-from bot.core.model import Call, CallState, DecisionRecord, Profile, Timeline
+from bot.core.model import Call, DecisionRecord, Profile, Timeline
+from bot.core.states import CallState
 from bot.engine.parts import Parts
 from bot.engine.weighing import weighed
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from bot.core.errors import Retryable, ServiceError, SettingError
 from bot.core.limits import Wait
-from bot.core.model import Account, CallId, CallState, Mode, Profile
+from bot.core.model import Account, CallId, Profile
+from bot.core.states import CallState, Mode
 from bot.engine.buying import state_after
 from bot.engine.limits_agent import READ_ME
 from bot.engine.parts import Parts

@@ -12,20 +12,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from bot.core.drafts import ModelUsage
 from bot.core.errors import Fatal, Retryable, ServiceError, SettingError
 from bot.core.limits import CREATE_POST, EVERY_ENDPOINT, Limits, Usage, Verdict, Wanted, decide
-from bot.core.model import (
-    Call,
-    CallId,
-    CallKind,
-    CallState,
-    ModelUsage,
-    Profile,
-    ProfileId,
-    RateWindow,
-    TweetId,
-)
+from bot.core.model import Call, CallId, Profile, ProfileId, RateWindow, TweetId
 from bot.core.pricing import PriceList, with_overrides
+from bot.core.states import CallKind, CallState
 from bot.core.text import links
 from bot.ports import Transaction
 
@@ -181,11 +173,11 @@ class LimitsAgent:
         named, or until a probe is due.
         """
         windows = told.rates if isinstance(told, ServiceError) else told
-        drift = dict(tx.ledger.saw(profile.id, endpoint, windows, now=now))
+        drift = dict(tx.rates.saw(profile.id, endpoint, windows, now=now))
         block = _block(told, endpoint, now) if isinstance(told, ServiceError) else None
         if block is not None:
             where, window = block
-            tx.ledger.saw(profile.id, where, [window], now=now)
+            tx.rates.saw(profile.id, where, [window], now=now)
         return drift
 
     def _with_overrides(self, overrides: dict[str, object]) -> Limits:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.core.limits import Forecast, Gauge, Limits, Usage, Verdict, Wanted, decide, forecast, measure
+from bot.core.forecast import Forecast, forecast
+from bot.core.limits import Gauge, Limits, Usage, Verdict, Wanted, decide, measure
 from bot.core.model import DecisionRecord, Profile, ProfileId, Slot, Tweet
 from bot.engine.limits_agent import LimitsAgent
 from bot.ports import Database

@@ -8,20 +8,9 @@ from datetime import datetime, timedelta
 
 from bot.core.errors import BotError, LeaseLost
 from bot.core.limits import Wait
-from bot.core.model import (
-    DecisionRecord,
-    LatePolicy,
-    Lease,
-    Mode,
-    Origin,
-    Plan,
-    Profile,
-    Slot,
-    SlotStatus,
-    Tweet,
-    TweetStatus,
-)
+from bot.core.model import DecisionRecord, Lease, Plan, Profile, Slot, Tweet
 from bot.core.schedule import settle_overdue
+from bot.core.states import LatePolicy, Mode, Origin, SlotStatus, TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind, Parts, leased
 from bot.engine.preparing import closed_beyond, prepare_slot
 from bot.engine.publishing import publish

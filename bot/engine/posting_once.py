@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
-from bot.core.model import DecisionRecord, Lease, Mode, Profile, Tweet
+from bot.core.model import DecisionRecord, Lease, Profile, Tweet
+from bot.core.states import Mode
 from bot.engine.parts import Outcome, OutcomeKind, Parts, Stopwatch, leased
 from bot.engine.posting_engine import PostingEngine
 from bot.engine.preparing import take_texts, write_draft

@@ -6,24 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from bot.core.drafts import Draft, DraftRequest, Source
 from bot.core.errors import Fatal, Retryable, WriterFailed
 from bot.core.guard import Judgement, Problem, judge
 from bot.core.limits import Verdict, Wait, Wanted
-from bot.core.model import (
-    Call,
-    DecisionRecord,
-    Draft,
-    DraftRequest,
-    Mode,
-    Origin,
-    Plan,
-    Profile,
-    Slot,
-    Source,
-    Tweet,
-    TweetId,
-    TweetStatus,
-)
+from bot.core.model import Call, DecisionRecord, Plan, Profile, Slot, Tweet, TweetId
+from bot.core.states import Mode, Origin, TweetStatus
 from bot.core.text import fingerprint
 from bot.engine.parts import Outcome, OutcomeKind, Parts, leased
 from bot.engine.weighing import weighed

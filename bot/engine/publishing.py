@@ -9,14 +9,8 @@ from bot.core.errors import (
     ServiceError,
 )
 from bot.core.limits import Wait
-from bot.core.model import (
-    Lease,
-    Posted,
-    Profile,
-    SlotStatus,
-    Tweet,
-    TweetStatus,
-)
+from bot.core.model import Lease, Posted, Profile, Tweet
+from bot.core.states import SlotStatus, TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind, Parts
 from bot.engine.recording import Intent, record
 from bot.engine.weighing import weighed

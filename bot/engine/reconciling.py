@@ -6,18 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core.model import (
-    CallState,
-    DecisionRecord,
-    Lease,
-    LivePost,
-    Profile,
-    SlotStatus,
-    Timeline,
-    Tweet,
-    TweetStatus,
-)
+from bot.core.model import DecisionRecord, Lease, LivePost, Profile, Timeline, Tweet
 from bot.core.settling import Absence, covers, judge_absence, match, read_after
+from bot.core.states import CallState, SlotStatus, TweetStatus
 from bot.engine.buying import buy_posts
 from bot.engine.limits_agent import READ_TIMELINE
 from bot.engine.parts import Parts
@@ -151,6 +142,7 @@ class _Look:
         )
         for call in self.tx.ledger.of_tweet(self.tweet.id):
             self.tx.ledger.change(call.id, CallState.SETTLED)
+            self.tx.rates.count_unheard(call)
         finish_slot(self.tx, adopted, SlotStatus.DONE)
         open_next_part(self.tx, adopted)
         self.note("adopted", f"found on the timeline as {found.x_tweet_id}")

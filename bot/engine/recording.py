@@ -14,19 +14,8 @@ from bot.core.errors import (
     ServiceError,
 )
 from bot.core.limits import CREATE_POST, Verdict
-from bot.core.model import (
-    Call,
-    CallId,
-    CallState,
-    DecisionRecord,
-    Lease,
-    Origin,
-    Posted,
-    Profile,
-    SlotStatus,
-    Tweet,
-    TweetStatus,
-)
+from bot.core.model import Call, CallId, DecisionRecord, Lease, Posted, Profile, Tweet
+from bot.core.states import CallState, Origin, SlotStatus, TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind, Parts
 from bot.ports import Transaction
 

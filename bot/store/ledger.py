@@ -1,8 +1,8 @@
-"""What was spent: the ledger of reserved calls, its daily rows, and X's own windows."""
+"""What was spent: the ledger of reserved calls and its daily rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,38 +16,24 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     text,
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import ProgrammingError
 
 from bot.core.errors import UsageUnreadable
-from bot.core.limits import STARTS_WINDOW, Seen, Spent, Usage, month_start
-from bot.core.model import (
-    Call,
-    CallId,
-    CallKind,
-    CallState,
-    ProfileId,
-    RateWindow,
-    TweetId,
-    check_transition,
-)
+from bot.core.limits import STARTS_WINDOW, Spent, Usage, month_start
+from bot.core.model import Call, CallId, ProfileId, TweetId
+from bot.core.states import CallKind, CallState, check_transition
 from bot.store.decisions import DecisionTable
-from bot.store.tables import CallRow, DailyUsageRow, RateRow
+from bot.store.rates import RateTable
+from bot.store.tables import CallRow, DailyUsageRow
 
 # Posts of the last day that a decision looks at; caps above this are X's own to hold.
 POSTS_AT_ONCE = 10_000
 LEDGER_LOCK = 7_305_991_205
-_WINDOW_LENGTHS = {
-    "15m": timedelta(minutes=15),
-    "24h_app": timedelta(hours=24),
-    "24h_user": timedelta(hours=24),
-}
 
 # What must stand for the daily rows to be the ledger's sums. Looked up in the catalogue before
 # every decision, because a sum without its constraint or trigger reads well and says nothing. A
@@ -87,7 +73,7 @@ class _Month(NamedTuple):
 
 @dataclass(frozen=True)
 class LedgerTable:
-    """`api_calls`, `api_usage_tracking` and `rate_windows`."""
+    """`api_calls` and `api_usage_tracking`."""
 
     connection: Connection
 
@@ -118,7 +104,7 @@ class LedgerTable:
                 cost_month=cost,
                 tokens_day=tokens,
                 last_post_at=self._last_post_at(profile_id),
-                seen=self._seen(profile_id, now),
+                seen=() if profile_id is None else RateTable(self.connection).seen(profile_id, now=now),
                 starts=tuple(DecisionTable(self.connection).starts(since=now - STARTS_WINDOW)),
             )
 
@@ -179,49 +165,6 @@ class LedgerTable:
         with _readable():
             return [Call(**row) for row in self.connection.execute(statement).mappings()]
 
-    def saw(
-        self, profile_id: ProfileId, endpoint: str, windows: Sequence[RateWindow], *, now: datetime
-    ) -> Mapping[str, int]:
-        """Keeps what X's headers said; returns the drift of each window that has one.
-
-        Drift is how many more calls X counts in a window than the ledger does: other programs on
-        the same keys.
-        """
-        drifts = {}
-        for window in windows:
-            drift = self._drift(profile_id, endpoint, window)
-            statement = upsert(RateRow).values(
-                profile_id=profile_id,
-                endpoint=endpoint,
-                name=window.name,
-                quota=window.limit,
-                remaining=window.remaining,
-                resets_at=window.resets_at,
-                seen_at=now,
-                drift=drift,
-                reason=window.reason,
-            )
-            fields = ("quota", "remaining", "resets_at", "seen_at", "drift", "reason")
-            self.connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[RateRow.profile_id, RateRow.endpoint, RateRow.name],
-                    set_={field: statement.excluded[field] for field in fields},
-                )
-            )
-            if drift:
-                drifts[window.name] = drift
-        return drifts
-
-    def lift_blocks(self, profile_id: ProfileId) -> int:
-        """Forgets closed windows, for an operator's `resume`; returns how many."""
-        lifted = self.connection.execute(
-            update(RateRow)
-            .where(RateRow.profile_id == profile_id, RateRow.remaining == 0, RateRow.name.in_(_LIFTABLE))
-            .values(resets_at=RateRow.seen_at)
-            .returning(RateRow.name)
-        )
-        return len(lifted.all())
-
     def _check_foundations(self) -> None:
         missing = self.foundations()
         if missing:
@@ -274,57 +217,6 @@ class LedgerTable:
             .limit(1)
         )
 
-    def _seen(self, profile_id: ProfileId | None, now: datetime) -> tuple[Seen, ...]:
-        if profile_id is None:
-            return ()
-        used_since = (
-            select(func.count())
-            .select_from(CallRow)
-            .where(
-                CallRow.profile_id == RateRow.profile_id,
-                CallRow.state.in_((CallState.RESERVED, CallState.UNKNOWN)),
-                CallRow.endpoint == RateRow.endpoint,
-                CallRow.at > RateRow.seen_at,
-            )
-            .scalar_subquery()
-        )
-        rows = self.connection.execute(
-            select(RateRow.__table__, used_since.label("used_since")).where(
-                RateRow.profile_id == profile_id, RateRow.resets_at > now
-            )
-        ).mappings()
-        return tuple(
-            Seen(
-                endpoint=row["endpoint"],
-                window=RateWindow(
-                    name=row["name"],
-                    limit=row["quota"],
-                    remaining=row["remaining"],
-                    resets_at=row["resets_at"],
-                    reason=row["reason"],
-                ),
-                seen_at=row["seen_at"],
-                used_since=int(row["used_since"]),
-                drift=row["drift"],
-            )
-            for row in rows
-        )
-
-    def _drift(self, profile_id: ProfileId, endpoint: str, window: RateWindow) -> int:
-        length = _WINDOW_LENGTHS.get(window.name)
-        if length is None or window.limit is None:
-            return 0
-        ours = self.connection.scalar(
-            select(func.coalesce(func.sum(CallRow.units), 0)).where(
-                or_(CallRow.profile_id == profile_id, CallRow.profile_id.is_(None)),
-                CallRow.endpoint.in_((endpoint, "elsewhere")),
-                CallRow.kind == CallKind.POST,
-                CallRow.state != CallState.RELEASED,
-                CallRow.at > window.resets_at - length - timedelta(seconds=1),
-            )
-        )
-        return max(0, window.limit - window.remaining - int(ours or 0))
-
 
 @contextmanager
 def _readable() -> Iterator[None]:
@@ -367,7 +259,6 @@ def _counting(
     return union_all(base.where(CallRow.profile_id == profile_id), nobody)
 
 
-_LIFTABLE = ("credits", "keys", "usage_cap", "block")
 _CALL_COLUMNS = (
     CallRow.id,
     CallRow.profile_id,

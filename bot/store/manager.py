@@ -18,6 +18,7 @@ from bot.store.decisions import DecisionTable
 from bot.store.leases import LeaseTable
 from bot.store.ledger import LedgerTable
 from bot.store.profiles import ConfigTable, ProfileTable
+from bot.store.rates import RateTable
 from bot.store.slots import SlotTable
 from bot.store.tweets import TweetTable
 
@@ -49,6 +50,11 @@ class StoreTransaction:
     def ledger(self) -> LedgerTable:
         """What was spent."""
         return LedgerTable(self.connection)
+
+    @cached_property
+    def rates(self) -> RateTable:
+        """What X's own headers and refusals last said."""
+        return RateTable(self.connection)
 
     @cached_property
     def leases(self) -> LeaseTable:

@@ -11,15 +11,8 @@ from uuid import uuid4
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from bot.core.model import (
-    Mode,
-    Plan,
-    PlanId,
-    PlanStatus,
-    Profile,
-    ProfileId,
-    SlotStatus,
-)
+from bot.core.model import Plan, PlanId, Profile, ProfileId
+from bot.core.states import Mode, PlanStatus, SlotStatus
 from bot.store.tables import ConfigRow, PlanRow, ProfileRow, SlotRow
 
 

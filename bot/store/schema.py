@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect, text
 
 from bot.core.errors import SchemaOutdated
+from bot.store.base import Base
 from bot.store.manager import DatabaseManager
-from bot.store.tables import Base
 
 # The newest migration; a test compares it with alembic's own head, so that commands which only
 # look need not load alembic.

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from bot.core.model import Plan, ProfileId, Slot, SlotId, SlotStatus, check_transition
+from bot.core.model import Plan, ProfileId, Slot, SlotId
 from bot.core.schedule import SlotWish
+from bot.core.states import SlotStatus, check_transition
 from bot.store.tables import SlotRow
 
 

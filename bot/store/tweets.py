@@ -9,18 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
-from bot.core.model import (
-    LatePolicy,
-    Origin,
-    ProfileId,
-    SlotId,
-    SlotStatus,
-    Source,
-    Tweet,
-    TweetId,
-    TweetStatus,
-    check_transition,
-)
+from bot.core.drafts import Source
+from bot.core.model import ProfileId, SlotId, Tweet, TweetId
+from bot.core.states import LatePolicy, Origin, SlotStatus, TweetStatus, check_transition
 from bot.store.tables import PlanRow, SlotRow, TweetRow
 
 _ALIVE = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bot.core.model import DraftRequest, Source, SourceItem
+from bot.core.drafts import DraftRequest, Source, SourceItem
 from bot.writer.prompts import wants_hashtags
 from bot.writer.prose import one_line
 from bot.writer.tweet_text import WEIGHT_LIMIT, hashtags, is_valid, links, mentions, repeats, weight

@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from bot.core.drafts import ModelUsage
 from bot.core.errors import BotError, Fatal
-from bot.core.model import ModelUsage
 from bot.writer.errors import DraftRefused, ModelUnavailable
 from bot.writer.prose import one_line
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from random import Random
 
+from bot.core.drafts import Draft, DraftRequest, ModelUsage, SourceItem
 from bot.core.errors import WriterFailed
-from bot.core.model import Draft, DraftRequest, ModelUsage, SourceItem
 from bot.writer.notes import PATH_MARK
 from bot.writer.phrases import DULL_HEADING, GENERIC_HEADING, LOOSE_END
 from bot.writer.sentences import Sentence, can_follow, can_stand_alone, is_balanced, score, sentences

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bot.core.drafts import Draft, DraftRequest, ModelUsage
 from bot.core.errors import WriterFailed
-from bot.core.model import Draft, DraftRequest, ModelUsage
 from bot.writer.answers import judge
 from bot.writer.errors import DraftRefused
 from bot.writer.model_errors import added, says_unsupported, translated, unreadable

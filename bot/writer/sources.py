@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from bot.core.drafts import Source, SourceItem, SourceReading
 from bot.core.errors import SourceUnreadable
-from bot.core.model import Source, SourceItem, SourceReading
 from bot.writer.entry import Entry
 from bot.writer.feeds import read_feed
 from bot.writer.fetch import Body, Cache, Unreadable, fetch, is_url, public, read_file, shown

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bot.core.limits import Limits, Seen, Spent, Usage, Wanted
-from bot.core.model import CallKind, CallState, RateWindow
+from bot.core.model import RateWindow
+from bot.core.states import CallKind, CallState
 
 QUARTER = timedelta(minutes=15)
 DAY = timedelta(hours=24)

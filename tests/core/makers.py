@@ -8,20 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from bot.core.limits import Limits, Seen, Spent, Verdict, Wanted
-from bot.core.model import (
-    CallKind,
-    LatePolicy,
-    Plan,
-    PlanId,
-    PlanStatus,
-    ProfileId,
-    RateWindow,
-    Slot,
-    SlotId,
-    Tweet,
-    TweetId,
-    TweetStatus,
-)
+from bot.core.model import Plan, PlanId, ProfileId, RateWindow, Slot, SlotId, Tweet, TweetId
+from bot.core.states import CallKind, LatePolicy, PlanStatus, TweetStatus
 from bot.core.text import fingerprint
 
 PROFILE = ProfileId(UUID(int=1))

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from bot.core.auditing import TOO_YOUNG, Findings, compare
-from bot.core.model import LivePost, Tweet, TweetId, TweetStatus
+from bot.core.model import LivePost, Tweet, TweetId
+from bot.core.states import TweetStatus
 from tests.core.makers import TICK, tweet, utc
 
 NOW = utc("2026-12-30T22:15:00")

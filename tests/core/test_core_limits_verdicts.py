@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.limits import Allow, Gauge, Limits, Usage, Wait, Wanted, decide, forecast, measure
-from bot.core.model import CallKind
+from bot.core.forecast import forecast
+from bot.core.limits import Allow, Gauge, Limits, Usage, Wait, Wanted, decide, measure
+from bot.core.states import CallKind
 from tests.core.makers import NO_LIMITS, capped, read, seen, spent, told, utc
 
 NOW = utc("2026-12-30T22:15:00")

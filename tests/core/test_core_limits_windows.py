@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from bot.core.forecast import forecast
 from bot.core.limits import (
     Allow,
     Limits,
@@ -17,12 +18,11 @@ from bot.core.limits import (
     Wait,
     Wanted,
     decide,
-    forecast,
     measure,
     month_start,
     next_month,
 )
-from bot.core.model import CallKind
+from bot.core.states import CallKind
 from tests.core.makers import NO_LIMITS, SECOND, TICK, capped, read, seen, spent, told, utc
 
 NOW = utc("2026-12-30T22:15:00")

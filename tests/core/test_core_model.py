@@ -11,19 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from bot.core.drafts import ModelUsage, Source
 from bot.core.errors import ForbiddenTransition
-from bot.core.model import (
-    CallState,
-    Mode,
-    ModelUsage,
-    PlanStatus,
-    RateWindow,
-    SlotStatus,
-    Source,
-    TweetStatus,
-    aware,
-    check_transition,
-)
+from bot.core.model import RateWindow, aware
+from bot.core.states import CallState, Mode, PlanStatus, SlotStatus, TweetStatus, check_transition
 from tests.core.makers import slot, utc
 
 # Arrows as words. Those beyond the design page's picture are the ones that bot.core.model explains

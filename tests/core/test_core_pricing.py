@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.drafts import ModelUsage
 from bot.core.errors import PriceUnknown, SettingError
-from bot.core.model import ModelUsage
 from bot.core.pricing import LISTED, ModelPrice, with_overrides
 
 tokens = st.integers(min_value=0, max_value=10**9)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from bot.core.model import TweetStatus
+from bot.core.states import TweetStatus
 from bot.store.manager import DatabaseManager
 from tests.engine.world import POST_SCRIPT, World
 

@@ -9,7 +9,8 @@ import pytest
 from bot.core.auditing import Findings
 from bot.core.errors import Retryable, SettingError
 from bot.core.limits import Limits
-from bot.core.model import LivePost, TweetStatus
+from bot.core.model import LivePost
+from bot.core.states import TweetStatus
 from bot.engine.auditing import Audit, audit, audit_if_due
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import World

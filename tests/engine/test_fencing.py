@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from bot.core.limits import Limits
-from bot.core.model import Timeline, TweetStatus
+from bot.core.model import Timeline
+from bot.core.states import TweetStatus
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import ScriptedX, World
 

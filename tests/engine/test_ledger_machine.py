@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from bot.core.limits import CREATE_POST, Allow, Limits, Wanted, decide
-from bot.core.model import CallKind, CallState, RateWindow
+from bot.core.model import RateWindow
+from bot.core.states import CallKind, CallState
 from bot.store.manager import DatabaseManager
 from tests.engine.world import World
 
@@ -118,7 +119,7 @@ def machine(manager: DatabaseManager) -> type[RuleBasedStateMachine]:  # noqa: C
             resets_at = now + timedelta(minutes=minutes)
             window = RateWindow(name="24h_user", limit=17, remaining=remaining, resets_at=resets_at)
             with manager.transaction() as tx:
-                tx.ledger.saw(self.world.profile_id, CREATE_POST, [window], now=now)
+                tx.rates.saw(self.world.profile_id, CREATE_POST, [window], now=now)
             self.header = Header(remaining=remaining, resets_at=resets_at)
             self.clock.pass_time(1)
 

@@ -12,10 +12,12 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import URL
 
+from bot.core.drafts import ModelUsage
 from bot.core.errors import PriceUnknown, UsageUnreadable
-from bot.core.limits import Allow, Limits, Wait, Wanted
-from bot.core.model import CallState, ModelUsage, RateWindow, TweetStatus
+from bot.core.limits import CREATE_POST, Allow, Limits, Wait, Wanted
+from bot.core.model import RateWindow
 from bot.core.pricing import LISTED
+from bot.core.states import CallState, TweetStatus
 from bot.engine.limits_agent import LimitsAgent
 from bot.engine.parts import OutcomeKind, Stopwatch
 from bot.engine.posting_engine import PostingEngine
@@ -90,7 +92,7 @@ def test_spent_credits_stop_all_spending_until_resume_or_a_probe_an_hour_later(w
     world.run(200, every=50)
     assert world.x.calls == 2
     with world.manager.transaction() as tx:
-        assert tx.ledger.lift_blocks(world.profile.id) == 1
+        assert tx.rates.lift_blocks(world.profile.id) == 1
     world.run(100, every=50)
     assert world.x.count("waits for credits") == 1
 
@@ -117,7 +119,7 @@ def test_x_headers_win_when_they_are_tighter(world: World) -> None:
         name="24h_app", limit=17, remaining=0, resets_at=world.clock.now() + timedelta(hours=3)
     )
     with world.manager.transaction() as tx:
-        tx.ledger.saw(world.profile.id, "POST /2/tweets", [window], now=world.clock.now())
+        tx.rates.saw(world.profile.id, "POST /2/tweets", [window], now=world.clock.now())
         verdict = world.engine.parts.limits.judge(tx, world.profile.id, Wanted(), world.clock.now())
     assert isinstance(verdict, Wait)
     assert (verdict.limit, verdict.until) == ("x_24h_app", NOON + timedelta(hours=3))
@@ -231,3 +233,18 @@ def test_a_read_whose_answer_was_lost_counts_and_one_that_x_never_got_does_not(
     assert not world.x.reads
     ((counted,),) = world.rows("SELECT coalesce(sum(reads_made), 0) FROM api_usage_tracking")
     assert counted == reads
+
+
+def test_a_post_that_was_adopted_counts_in_xs_own_window(world: World) -> None:
+    """X said that one call was left; it was made, and nobody heard X say that none is left now."""
+    resets_at = world.clock.now() + timedelta(hours=3)
+    window = RateWindow(name="24h_user", limit=17, remaining=1, resets_at=resets_at)
+    with world.manager.transaction() as tx:
+        tx.rates.saw(world.profile_id, CREATE_POST, [window], now=world.clock.now() - timedelta(seconds=1))
+    world.slot(0, "the last one, unheard")
+    world.x.script = ["error_after"]
+    world.run(60, every=20)
+    assert [(tweet.status, tweet.reason) for tweet in world.tweets()] == [(TweetStatus.POSTED, "adopted")]
+    assert once(world, "one too many") is OutcomeKind.WAITING
+    world.clock.pass_time(3 * 3600)
+    assert once(world, "after the reset") is OutcomeKind.POSTED

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.model import Posted, TweetStatus
+from bot.core.model import Posted
+from bot.core.states import TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind
 from tests.engine.world import World
 

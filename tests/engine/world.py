@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import text as sql
 
+from bot.core.drafts import Draft, DraftRequest, ModelUsage, Source, SourceItem, SourceReading
 from bot.core.errors import (
     DatabaseUnavailable,
     Fatal,
@@ -23,21 +24,7 @@ from bot.core.errors import (
     SourceUnreadable,
 )
 from bot.core.limits import Limits
-from bot.core.model import (
-    Account,
-    Draft,
-    DraftRequest,
-    LivePost,
-    ModelUsage,
-    Posted,
-    Profile,
-    RateWindow,
-    Source,
-    SourceItem,
-    SourceReading,
-    Timeline,
-    Tweet,
-)
+from bot.core.model import Account, LivePost, Posted, Profile, RateWindow, Timeline, Tweet
 from bot.core.pricing import LISTED
 from bot.core.text import fingerprint
 from bot.engine.limits_agent import LimitsAgent

@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import URL, Engine, insert, text
 
-from bot.core.model import LatePolicy, Mode, PlanStatus, TweetStatus
+from bot.core.states import LatePolicy, Mode, PlanStatus, TweetStatus
 from bot.core.text import fingerprint
 from bot.sandbox import Sandbox
 from bot.store.connect import create_engine_for

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.model import LatePolicy
+from bot.core.states import LatePolicy
 from tests.faults.conftest import NewRig
 from tests.faults.rig import Rig, now, until
 

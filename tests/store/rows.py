@@ -13,20 +13,11 @@ from uuid import uuid4
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL
 
-from bot.core.limits import CREATE_POST
-from bot.core.model import (
-    Call,
-    CallId,
-    CallKind,
-    DecisionRecord,
-    ProfileId,
-    RateWindow,
-    Tweet,
-    TweetId,
-    TweetStatus,
-)
+from bot.core.limits import CREATE_POST, Usage
+from bot.core.model import Call, CallId, DecisionRecord, Profile, ProfileId, RateWindow, Tweet, TweetId
 from bot.core.schedule import SlotWish
-from bot.store.manager import StoreTransaction
+from bot.core.states import CallKind, TweetStatus
+from bot.store.manager import DatabaseManager, StoreTransaction
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 17, 15, 30, tzinfo=UTC)
@@ -139,7 +130,7 @@ def one_row_everywhere(tx: StoreTransaction, handle: str) -> ProfileId:
     tx.slots.add(profile.id, plan, [a_wish(NOW + HOUR)])
     tweet = tx.tweets.add(a_tweet(profile.id))
     tx.ledger.reserve(a_call(profile.id))
-    tx.ledger.saw(profile.id, CREATE_POST, [a_window()], now=NOW)
+    tx.rates.saw(profile.id, CREATE_POST, [a_window()], now=NOW)
     tx.leases.acquire(profile.id, holder="w", now=NOW, until=NOW + HOUR)
     tx.decisions.record(a_decision(profile.id))
     names = {"profile": profile.id, "tweet": tweet.id, "now": NOW, "day": NOW.date()}
@@ -166,3 +157,8 @@ def plain_connection(url: URL) -> Iterator[Connection]:
             yield connection
     finally:
         engine.dispose()
+
+
+def usage_of(manager: DatabaseManager, profile: Profile | None, now: datetime = NOW) -> Usage:
+    with manager.transaction() as tx:
+        return tx.ledger.usage(profile.id if profile else None, now=now)

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import URL, Connection, event, text
 
 from bot.core.limits import CREATE_POST
-from bot.core.model import Plan, Profile, SlotId, TweetId, TweetStatus
+from bot.core.model import Plan, Profile, SlotId, TweetId
+from bot.core.states import TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
 from tests.conftest import admin
 from tests.store.rows import DAY, HOUR, NOW, a_call, a_decision, a_posted, a_tweet, a_window, a_wish
@@ -66,7 +67,7 @@ def old(postgres_url: URL, template: str) -> Iterator[tuple[DatabaseManager, Pro
             tx.tweets.add(a_posted(profile.id, f"recent-{n}", posted_at=NOW - n * HOUR, fencing=2**40 + n))
             tx.ledger.reserve(a_call(profile.id, at=NOW - n * HOUR))
             tx.decisions.record(a_decision(profile.id, at=NOW - n * HOUR))
-        tx.ledger.saw(profile.id, CREATE_POST, [a_window()], now=NOW - HOUR)
+        tx.rates.saw(profile.id, CREATE_POST, [a_window()], now=NOW - HOUR)
     admin(url, "VACUUM ANALYZE")
     yield manager, profile, plan
     manager.close()
@@ -79,7 +80,7 @@ LOOKS: dict[str, Look] = {
     "usage of nobody": lambda tx, _p, _: tx.ledger.usage(None, now=NOW),
     "orphans": lambda tx, p, _: tx.ledger.orphans(p.id, before=NOW),
     "calls of a tweet": lambda tx, _p, _: tx.ledger.of_tweet(TweetId(uuid.uuid4())),
-    "drift": lambda tx, p, _: tx.ledger.saw(p.id, CREATE_POST, [a_window()], now=NOW),
+    "drift": lambda tx, p, _: tx.rates.saw(p.id, CREATE_POST, [a_window()], now=NOW),
     "overdue": lambda tx, p, _: tx.slots.overdue(p.id, now=NOW),
     "claimed": lambda tx, p, _: tx.slots.claimed(p.id),
     "upcoming": lambda tx, p, _: tx.slots.upcoming(p.id, after=NOW, before=NOW + DAY),

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from bot.core.model import CallId, CallKind, CallState, ProfileId
+from bot.core.model import CallId, ProfileId
+from bot.core.states import CallKind, CallState
 from bot.store.ledger import LedgerTable
 from bot.store.manager import DatabaseManager
 from bot.store.profiles import ProfileTable

@@ -15,9 +15,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, text
 
+from bot.store.base import Base
 from bot.store.manager import DatabaseManager
 from bot.store.schema import HEAD, migrate, revision
-from bot.store.tables import Base
 from tests.store.rows import ROOT, plain_connection
 
 OURS = """

@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.core.errors import BotError, UsageUnreadable
 from bot.core.model import ProfileId
+from bot.store.base import Base
 from bot.store.ledger import LedgerTable
 from bot.store.manager import DatabaseManager
-from bot.store.tables import Base
 from tests.store.rows import NOW, daily_rows, ledger_sums, one_row_everywhere
 
 WORKERS_OWN = {"api_usage_tracking", "bot_config"}

@@ -20,7 +20,7 @@ from sqlalchemy import URL, text
 
 from bot.core.errors import BotError, LeaseLost
 from bot.core.limits import CREATE_POST
-from bot.core.model import CallState, SlotStatus, TweetStatus
+from bot.core.states import CallState, SlotStatus, TweetStatus
 from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate, missing_constraints, missing_tables, require_head
 from tests.store.rows import (
@@ -145,7 +145,7 @@ if PGBOUNCER:
                 tx.slots.move(slot.id, SlotStatus.CLAIMED)
             with pooled.transaction() as tx:
                 tx.ledger.change(call.id, CallState.SETTLED)
-                tx.ledger.saw(profile_id, CREATE_POST, [a_window(resets_at=now + DAY)], now=now)
+                tx.rates.saw(profile_id, CREATE_POST, [a_window(resets_at=now + DAY)], now=now)
                 tx.tweets.change(tweet.id, TweetStatus.POSTED, x_tweet_id=str(round_), posted_at=now)
                 tx.slots.move(slot.id, SlotStatus.DONE)
                 tx.decisions.record(a_decision(profile_id, at=now))

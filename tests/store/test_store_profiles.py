@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from bot.core.model import LatePolicy, Mode, PlanStatus, Profile, SlotStatus
+from bot.core.model import Profile
+from bot.core.states import LatePolicy, Mode, PlanStatus, SlotStatus
 from bot.store.manager import DatabaseManager
 from tests.store.rows import HOUR, NOW, a_wish
 

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import URL, text
 
 from bot.core.errors import SchemaOutdated
+from bot.store.base import Base
 from bot.store.manager import DatabaseManager
 from bot.store.schema import (
     HEAD,
@@ -14,7 +15,6 @@ from bot.store.schema import (
     require_head,
     revision,
 )
-from bot.store.tables import Base
 from tests.conftest import admin
 
 

@@ -11,9 +11,11 @@ import pytest
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from bot.core.model import Profile, TweetStatus
+from bot.core.model import Profile
+from bot.core.states import TweetStatus
+from bot.store.base import Base
 from bot.store.manager import DatabaseManager
-from bot.store.tables import Base, ProfileRow, SlotRow
+from bot.store.tables import ProfileRow, SlotRow
 from tests.store.rows import HOUR, NOW, a_posted, a_tweet, a_wish, one_row_everywhere
 
 PROMISED: dict[str, tuple[set[str], set[tuple[str, ...]]]] = {

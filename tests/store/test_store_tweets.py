@@ -9,16 +9,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from bot.core.drafts import Source
 from bot.core.errors import ForbiddenTransition
-from bot.core.model import (
-    TWEET_TRANSITIONS,
-    Origin,
-    Profile,
-    SlotStatus,
-    Source,
-    TweetId,
-    TweetStatus,
-)
+from bot.core.model import Profile, TweetId
+from bot.core.states import TWEET_TRANSITIONS, Origin, SlotStatus, TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
 from tests.store.rows import DAY, HOUR, NOW, a_posted, a_tweet, a_wish
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.model import Source, SourceItem
+from bot.core.drafts import Source, SourceItem
 
 
 @dataclass

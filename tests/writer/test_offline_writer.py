@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twitter_text import extract_urls, parse_tweet
 
+from bot.core.drafts import DraftRequest, Source, SourceItem
 from bot.core.errors import WriterFailed
-from bot.core.model import DraftRequest, Source, SourceItem
 from bot.writer import OfflineWriter
 from bot.writer.notes import read_notes
 from tests.writer.conftest import ItemMaker

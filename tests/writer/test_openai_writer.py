@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from twitter_text import parse_tweet
 
+from bot.core.drafts import DraftRequest
 from bot.core.errors import Fatal, Retryable, WriterFailed
-from bot.core.model import DraftRequest
 from bot.writer import DraftRefused, ModelUnavailable, OpenAIWriter
 from tests.writer.conftest import ItemMaker
 from tests.writer.stub_model import Misbehaviour, StubModel
