@@ -18,6 +18,7 @@ from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate
 from tests.faults.report import pytest_terminal_summary
 from tests.support.processes import BotProcess
+from tests.support.warm import close_nurseries
 
 # Here and not in a folder's own: with xdist the process that reports collects no folders.
 __all__ = ["pytest_terminal_summary"]
@@ -36,6 +37,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes `-n auto` stands for."""
     del config
     return TESTS_A_CORE * (os.cpu_count() or 1)
+
+
+def pytest_sessionfinish() -> None:
+    """Ends what the tests started for themselves, before coverage is summed up."""
+    close_nurseries()
 
 
 @pytest.fixture(scope="session")

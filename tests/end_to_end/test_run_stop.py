@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
@@ -14,13 +13,14 @@ import pytest
 from bot.sandbox import Sandbox
 from tests.end_to_end.conftest import Rows, logged, wait_for
 from tests.support.processes import BotProcess, eventually
+from tests.support.warm import WarmProcess
 
 Texts = Callable[[], list[str]]
 QUICK = {"BOT_TICK_SECONDS": "0.5", "BOT_POSTS_PER_DAY": "0"}
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 
-def ends(worker: subprocess.Popen[str], number: signal.Signals) -> int:
+def ends(worker: WarmProcess, number: signal.Signals) -> int:
     """The exit code of a worker that got the signal; it has five seconds."""
     begun = monotonic()
     worker.send_signal(number)
@@ -29,7 +29,7 @@ def ends(worker: subprocess.Popen[str], number: signal.Signals) -> int:
     return code
 
 
-def stderr(program: BotProcess, worker: subprocess.Popen[str]) -> str:
+def stderr(program: BotProcess, worker: WarmProcess) -> str:
     return (program.folder / f"log-{program.running.index(worker)}").read_text()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from bot.sandbox import Sandbox
 from tests.conftest import TIDES
 from tests.end_to_end.conftest import Cli, Rows, logged, wait_for
 from tests.support.processes import BotProcess, eventually
+from tests.support.warm import WarmProcess
 
 Texts = Callable[[], list[str]]
 QUICK = {"BOT_TICK_SECONDS": "0.5", "BOT_POSTS_PER_DAY": "0"}
@@ -31,7 +31,7 @@ def schedule(rows: Rows, *seconds: float) -> list[datetime]:
     return due
 
 
-def start_worker(program: BotProcess, **variables: str) -> subprocess.Popen[str]:
+def start_worker(program: BotProcess, **variables: str) -> WarmProcess:
     worker = program.start("run", **(QUICK | variables))
     wait_for(program, worker, "worker_started")
     return worker
@@ -65,7 +65,7 @@ def meeting_place() -> Iterator[str]:
     server.server_close()
 
 
-def stop(worker: subprocess.Popen[str]) -> None:
+def stop(worker: WarmProcess) -> None:
     worker.terminate()
     assert worker.wait(timeout=5) == 0
 

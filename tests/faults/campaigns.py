@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from tests.faults.rig import Rig, Schedule, until
+from tests.support.warm import WarmProcess
 
 # A killed worker leaves its lease to run out, so campaigns keep it as short as a call allows.
 HASTY: Final[Mapping[str, str]] = {"X_TIMEOUT_SECONDS": "0.4", "BOT_LEASE_SECONDS": "2.2"}
@@ -130,7 +130,7 @@ def _wait_for_moment(rig: Rig, schedule: Schedule, rng: Random) -> None:
     sleep(rng.uniform(0, LATEST))
 
 
-def _choose(rig: Rig, workers: list[subprocess.Popen[str]], rng: Random) -> list[subprocess.Popen[str]]:
+def _choose(rig: Rig, workers: list[WarmProcess], rng: Random) -> list[WarmProcess]:
     choice = rng.random()
     if choice < 0.2:
         return workers

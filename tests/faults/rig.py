@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from bot.store.connect import create_engine_for
 from bot.store.tables import ConfigRow, PlanRow, ProfileRow, SlotRow, TweetRow
 from tests.faults import truth
 from tests.support.processes import BotProcess, Result
+from tests.support.warm import WarmProcess
 
 PATIENCE = 90.0
 # Far above what any campaign calls: these tests are about faults, not about limits.
@@ -195,27 +195,27 @@ class Rig:
 
     # Processes
 
-    def start(self, *, forget: bool = True, **variables: str | None) -> subprocess.Popen[str]:
+    def start(self, *, forget: bool = True, **variables: str | None) -> WarmProcess:
         """Starts a worker; it need not be ready yet."""
         if forget:
             self.forget_starts()
         return self.program.start("run", **variables)
 
-    def wait_ready(self, worker: subprocess.Popen[str]) -> subprocess.Popen[str]:
+    def wait_ready(self, worker: WarmProcess) -> WarmProcess:
         until(lambda: '"worker_started"' in self.stderr(worker), what="a worker is up")
         return worker
 
-    def said(self, worker: subprocess.Popen[str], event: str) -> list[dict[str, Any]]:
+    def said(self, worker: WarmProcess, event: str) -> list[dict[str, Any]]:
         return [line for line in self.program.log(worker) if line.get("event") == event]
 
-    def stderr(self, worker: subprocess.Popen[str]) -> str:
+    def stderr(self, worker: WarmProcess) -> str:
         return (self.folder / f"log-{self.program.running.index(worker)}").read_text()
 
-    def kill(self, worker: subprocess.Popen[str]) -> None:
+    def kill(self, worker: WarmProcess) -> None:
         worker.kill()
         worker.wait(timeout=PATIENCE)
 
-    def actor(self, workers: Sequence[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    def actor(self, workers: Sequence[WarmProcess]) -> WarmProcess:
         """The worker that holds the lease."""
         (lease,) = self.select("SELECT holder FROM leases")
         pid = int(lease["holder"].removeprefix(f"{socket.gethostname()}:").partition(":")[0])

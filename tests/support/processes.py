@@ -7,13 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import monotonic, sleep
-from typing import Any
+from typing import IO, Any
+
+from tests.support.warm import WarmProcess, nursery
 
 ROOT = Path(__file__).resolve().parents[2]
+# What an interpreter reads as it starts.
+_AT_START = {"PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONWARNINGS"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +40,31 @@ class Result:
 class BotProcess:
     """Starts `python -m bot` in a clean environment.
 
-    `covered` says whether coverage is measured in it where the tests measure any: it makes a start
-    half as long again, and a killed process never tells what it covered.
+    `covered` says whether coverage is measured in it where the tests measure any: a killed process
+    never tells what it covered.
     """
 
     folder: Path
     environment: Mapping[str, str]
     covered: bool = True
-    running: list[subprocess.Popen[str]] = field(default_factory=list)
+    running: list[WarmProcess] = field(default_factory=list)
 
     def run(self, *arguments: str, timeout: float = 60, **variables: str | None) -> Result:
         """Runs a command to its end. A variable given as None is taken out of the environment."""
+        with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+            process = self._start(arguments, variables, out=out, err=err)
+            try:
+                code = process.wait(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+            out.seek(0)
+            err.seek(0)
+            return Result(code=code, out=out.read(), err=err.read())
+
+    def run_cold(self, *arguments: str, timeout: float = 60, **variables: str | None) -> Result:
+        """Runs a command in an interpreter of its own, as a person's shell does."""
         done = subprocess.run(
             [sys.executable, "-m", "bot", *arguments],
             env=self.full_environment(**variables),
@@ -58,23 +77,24 @@ class BotProcess:
         )
         return Result(code=done.returncode, out=done.stdout, err=done.stderr)
 
-    def start(self, *arguments: str, **variables: str | None) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **variables: str | None) -> WarmProcess:
         """Starts a command that goes on; its stderr goes to a file that `log` reads."""
         number = len(self.running)
-        with (self.folder / f"log-{number}").open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "bot", *arguments],
-                env=self.full_environment(**variables),
-                cwd=self.folder,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                text=True,
-                stdin=subprocess.DEVNULL,
-            )
+        with (self.folder / f"log-{number}").open("w") as log, Path(os.devnull).open("w") as nowhere:
+            process = self._start(arguments, variables, out=nowhere, err=log)
         self.running.append(process)
         return process
 
-    def log(self, process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    def _start(
+        self, arguments: Sequence[str], variables: Mapping[str, str | None], *, out: IO[str], err: IO[str]
+    ) -> WarmProcess:
+        given = self.full_environment(**variables)
+        at_start = {name: value for name, value in given.items() if name in _AT_START or _measures(name)}
+        return nursery(at_start).start(
+            arguments, environment=given, folder=self.folder, out=out.fileno(), err=err.fileno()
+        )
+
+    def log(self, process: WarmProcess) -> list[dict[str, Any]]:
         """The events that a started command has logged so far."""
         text = (self.folder / f"log-{self.running.index(process)}").read_text()
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
@@ -93,7 +113,7 @@ class BotProcess:
             name: value
             for name, value in os.environ.items()
             if name in {"PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV"}
-            or (self.covered and name.startswith(("COV_", "COVERAGE")))
+            or (self.covered and _measures(name))
         }
         given = {**self.environment, **variables}
         named = {name: value for name, value in given.items() if value is not None}
@@ -107,3 +127,8 @@ def eventually(condition: Callable[[], object], *, within: float = 20.0, what: s
         if monotonic() > end:
             raise AssertionError(f"did not happen within {within} s: {what}")
         sleep(0.02)
+
+
+def _measures(name: str) -> bool:
+    """Whether a variable tells an interpreter to measure coverage."""
+    return name.startswith(("COV_", "COVERAGE"))
