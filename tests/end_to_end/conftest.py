@@ -53,13 +53,18 @@ class Rows:
 
 @dataclass(frozen=True)
 class Cli:
-    """Runs commands; none may show a traceback or a key, whatever happens."""
+    """Runs commands; none may show a traceback or a key, whatever happens.
+
+    `cold` ones are started in an interpreter of their own, as a shell starts them.
+    """
 
     process: BotProcess
+    cold: bool = False
 
     def __call__(self, *arguments: str, **variables: str | None) -> Result:
         given: dict[str, Any] = variables
-        result = self.process.run(*arguments, **given)
+        run = self.process.run_cold if self.cold else self.process.run
+        result = run(*arguments, **given)
         shown = result.out + result.err
         assert "Traceback" not in shown, shown
         assert not spilled(shown, self.secrets(**variables))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -20,7 +21,7 @@ TIMINGS = {"prepare", "publish", "store", "total"}
 
 
 def test_the_answer_has_the_contracts_keys(cli: Cli) -> None:
-    answer = cli.json("run-once")
+    answer = replace(cli, cold=True).json("run-once")
 
     assert answer.keys() == ANSWER
     assert answer["outcome"] == "posted"

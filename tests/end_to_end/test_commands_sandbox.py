@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.sandbox import Sandbox
@@ -12,6 +14,7 @@ pytestmark = pytest.mark.xdist_group("embedded")
 
 
 def test_on_a_bare_machine_the_sandbox_posts_and_remembers_apart_from_the_real_database(bare: Cli) -> None:
+    bare = replace(bare, cold=True)
     posted = bare("run-once", "--sandbox")
 
     assert posted.code == 0, posted.err

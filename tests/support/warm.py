@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -132,14 +133,16 @@ class Nursery:
 
 
 _NURSERIES: dict[str, Nursery] = {}
+_ASKING = threading.Lock()
 
 
 def nursery(environment: Mapping[str, str]) -> Nursery:
     """The one for programs that start with this environment; made when it is first asked for."""
     key = json.dumps(sorted(environment.items()))
-    if key not in _NURSERIES:
-        _NURSERIES[key] = Nursery(environment)
-    return _NURSERIES[key]
+    with _ASKING:
+        if key not in _NURSERIES:
+            _NURSERIES[key] = Nursery(environment)
+        return _NURSERIES[key]
 
 
 def close_nurseries() -> None:
