@@ -66,13 +66,13 @@ class PostingEngine:
             try:
                 find_orphans(self.parts, profile, lease)
                 unknown = settle_unknown(self.parts, profile, lease)
-                self._give_up_late(profile, self._gather(profile))
+                agenda = self._give_up_late(profile, self._gather(profile))
                 if unknown:
                     self._record(
                         profile, agenda.now, "nothing", f"{unknown} outcome(s) unknown: settled first"
                     )
                     return ()
-                return self._act(profile, lease, self._gather(profile))
+                return self._act(profile, lease, agenda)
             except LeaseLost as error:
                 self._record(profile, self.parts.clock.now(), "nothing", str(error))
                 return ()
@@ -92,9 +92,9 @@ class PostingEngine:
             try:
                 find_orphans(self.parts, profile, lease)
                 unknown = settle_unknown(self.parts, profile, lease)
-                self._give_up_late(profile, self._gather(profile))
+                agenda = self._give_up_late(profile, self._gather(profile))
                 if not (unknown or profile.paused):
-                    self._resume(profile, lease, self._gather(profile))
+                    self._resume(profile, lease, agenda)
             except LeaseLost:
                 return None
             with self.parts.database.transaction() as tx:
@@ -222,8 +222,9 @@ class PostingEngine:
             )
         return before.status is TweetStatus.POSTED
 
-    def _give_up_late(self, profile: Profile, agenda: Agenda) -> None:
-        """Ends what was tried before and is too late now."""
+    def _give_up_late(self, profile: Profile, agenda: Agenda) -> Agenda:
+        """Ends what was tried before and is too late now; returns what is open after that."""
+        ended = False
         late = {slot.id for slot in agenda.claimed if agenda.now - slot.due_at > agenda.tolerance}
         for tweet in agenda.open:
             if tweet.status is not TweetStatus.APPROVED or tweet.part > 1:
@@ -233,6 +234,8 @@ class PostingEngine:
                 tweet.origin is Origin.MANUAL and agenda.now - begun > agenda.tolerance
             ):
                 self._end_late(profile, agenda, tweet)
+                ended = True
+        return self._gather(profile) if ended else agenda
 
     def _end_late(self, profile: Profile, agenda: Agenda, tweet: Tweet) -> None:
         moves = tweet.slot_id is not None and (

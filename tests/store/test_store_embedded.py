@@ -233,6 +233,18 @@ def test_a_server_that_does_not_start_points_to_its_log(tmp_path: Path) -> None:
     assert "\n" not in caught.value.line
 
 
+def test_what_the_failed_command_said_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    (folder / "letters.txt").write_text("somebody's")
+
+    with pytest.raises(DatabaseUnavailable, match="exists but is not empty") as caught:
+        EmbeddedPostgres(folder).start("bot")
+
+    assert "\n" not in caught.value.line
+    assert (folder / "letters.txt").read_text() == "somebody's"
+
+
 def test_alembic_migrates_it_when_no_address_is_set(made: Path) -> None:
     without = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     done = subprocess.run(
