@@ -21,6 +21,7 @@ from bot.engine.looking import report_usage
 from bot.engine.planning import ensure_plan, fill_schedule
 from bot.engine.preparing import prepare_next
 
+LONGEST_PAUSE = timedelta(minutes=15)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -78,6 +79,8 @@ class Worker:
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
         self._profile: Profile | None = None
+        self._ask_pause = timedelta(seconds=bot.settings.bot_tick_seconds)
+        self._ask_at = bot.clock.now()
         self._idle = threading.Condition()
         self._running = False
         self.abandoned = False
@@ -180,13 +183,22 @@ class Worker:
                 self._idle.notify_all()
 
     def _act(self, job: Job) -> None:
-        if self._profile is None:
-            self._profile = self._identify()
-        if self._profile is None:
+        profile = self._profile or self._ask_again()
+        if profile is None:
             return
         with self._bot.manager.transaction() as tx:
-            fresh = next(one for one in tx.profiles.all() if one.id == self._profile.id)
+            fresh = next(one for one in tx.profiles.all() if one.id == profile.id)
         job.act(self._bot, fresh)
+
+    def _ask_again(self) -> Profile | None:
+        """Asks X whose keys these are, ever more seldom: an answer that is lost may be billed."""
+        now = self._bot.clock.now()
+        if now < self._ask_at <= now + LONGEST_PAUSE:
+            return None
+        self._ask_pause = min(self._ask_pause * 2, LONGEST_PAUSE)
+        self._ask_at = now + self._ask_pause
+        self._profile = self._identify()
+        return self._profile
 
     def _drain(self) -> bool:
         """Waits for the running beat, up to the draining time."""

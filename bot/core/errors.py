@@ -35,7 +35,8 @@ class BotError(Exception):
 class ServiceError(BotError):
     """A service answered, or failed to.
 
-    `rates` are the rate windows its headers told, whatever the status.
+    `rates` are the rate windows its headers told, whatever the status. `served` counts what it
+    gave, and bills, before it failed half-way.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ServiceError(BotError):
     ) -> None:
         super().__init__(message, code=code, fix=fix)
         self.rates = tuple(rates)
+        self.served = 0
 
 
 class Retryable(ServiceError):

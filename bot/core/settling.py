@@ -14,6 +14,26 @@ ABSENT_LOOKS = 2
 MAX_RESENDS = 1
 # How far back a post may be that X calls a text the duplicate of; far beyond what clocks differ by.
 REACH = timedelta(hours=48)
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+def pause_after(tweet: Tweet, *, now: datetime, delay: timedelta) -> timedelta:
+    """How long a timeline is left alone that could not be read, or not far enough: ever longer.
+
+    Each read may be billed, and what stands in its way seldom goes by itself within a minute.
+    """
+    age = now - tweet.intent_at if tweet.intent_at else delay
+    return min(max(age, delay), LONGEST_PAUSE)
+
+
+def is_stale(tweet: Tweet, *, now: datetime, delay: timedelta) -> bool:
+    """Whether a text that was proven absent has to be looked for again before it is resent.
+
+    What kept the resend up, a pause or a limit, may have given X the time to show it after all.
+    """
+    if not tweet.resends:
+        return False
+    return tweet.looked_at is None or abs(now - tweet.looked_at) > 2 * delay
 
 
 class Absence(StrEnum):
@@ -33,12 +53,10 @@ def match(tweet: Tweet, posts: Sequence[LivePost]) -> LivePost | None:
     same, because X rewrites links.)
     """
     wanted = {_plain(link) for link in links(tweet.text)}
-    # Where no post was known and X spoke of no duplicate, any of that text is more likely ours than not.
-    bounded = tweet.after_x_id is not None or tweet.reason == "duplicate"
     same = [
         post
         for post in posts
-        if not (bounded and _from_before(tweet, post))
+        if not _from_before(tweet, post)
         and fingerprint(post.text, post.links) == tweet.fingerprint
         and _may_be(wanted, post)
     ]
@@ -56,11 +74,14 @@ def read_after(tweet: Tweet) -> int | None:
 def _from_before(tweet: Tweet, post: LivePost) -> bool:
     """Whether the post was there before the first intent: by X's own order where that is known.
 
-    Clocks are the last resort, and a coarse one, because ours may be wrong by any amount.
+    Clocks are the last resort, and a coarse one: ours may be wrong, if by less than X lets a
+    signature be.
     """
     after = read_after(tweet)
-    if after is not None:
-        return int(post.x_tweet_id) <= after
+    return int(post.x_tweet_id) <= after if after is not None else _long_before(tweet, post)
+
+
+def _long_before(tweet: Tweet, post: LivePost) -> bool:
     begun = tweet.first_intent_at or tweet.intent_at
     return begun is not None and post.created_at is not None and post.created_at < begun - REACH
 
@@ -79,9 +100,7 @@ def covers(timeline: Timeline, tweet: Tweet) -> bool:
     """Whether the read reaches back past the tweet's intent, so that absence from it means something."""
     if timeline.complete:
         return True
-    return (tweet.first_intent_at or tweet.intent_at) is not None and any(
-        _from_before(tweet, post) for post in timeline.posts
-    )
+    return any(_from_before(tweet, post) or _long_before(tweet, post) for post in timeline.posts)
 
 
 def judge_absence(tweet: Tweet, *, now: datetime, delay: timedelta) -> Absence:

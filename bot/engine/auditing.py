@@ -20,6 +20,7 @@ EVERY = timedelta(hours=20)
 # How many of the newest posts are compared, unless `bot_config` says otherwise: each read is paid.
 DEPTH = 100
 DEEPEST = 3200
+SHALLOWEST = 5
 # Room for posts that no row holds; X bills only those that are there.
 FOREIGN_ROOM = 20
 LOOKUP_PAGE = 100
@@ -53,16 +54,21 @@ def audit(parts: Parts, profile: Profile) -> Audit | None:
     with parts.database.transaction() as tx:
         depth = _depth(tx)
         known = len(tx.tweets.last_live(profile.id, limit=depth))
-    posts = min(depth, known + FOREIGN_ROOM)
-    timeline = buy_posts(
-        parts,
-        profile,
-        kind=KIND,
-        endpoint=READ_TIMELINE,
-        price="own_post_read",
-        units=posts,
-        read=lambda: parts.x.timeline(x_user_id, limit=posts),
-    )
+    timeline = None
+    # As far as our own posts should reach; and all the way where others' stand between them.
+    for posts in (min(depth, known + FOREIGN_ROOM), depth):
+        longer = buy_posts(
+            parts,
+            profile,
+            kind=KIND,
+            endpoint=READ_TIMELINE,
+            price="own_post_read",
+            units=posts,
+            read=partial(parts.x.timeline, x_user_id, limit=posts),
+        )
+        timeline = longer or timeline
+        if longer is None or longer.complete or posts == depth:
+            break
     if timeline is None:
         return None
     now = parts.clock.now()
@@ -79,11 +85,11 @@ def _depth(tx: Transaction) -> int:
     value = tx.config.get("audit_posts")
     if value is None:
         return DEPTH
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= DEEPEST:
+    if isinstance(value, int) and not isinstance(value, bool) and SHALLOWEST <= value <= DEEPEST:
         return value
     raise SettingError(
         f"bot_config audit_posts: {value!r} is not a number of posts",
-        fix=f"use a whole number from 1 to {DEEPEST}, or remove the row for {DEPTH}",
+        fix=f"use a whole number from {SHALLOWEST} to {DEEPEST}, or remove the row for {DEPTH}",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from uuid import UUID
 
 from bot.core.drafts import ModelUsage
@@ -183,9 +183,11 @@ class LimitsAgent:
     def _with_overrides(self, overrides: dict[str, object]) -> Limits:
         changes: dict[str, object] = {}
         for name, value in overrides.items():
-            if name == "budget_usd" and (value is None or isinstance(value, (str, int))):
-                changes[name] = None if value is None else Decimal(value)
-            elif name in _CAPS and (value is None or (isinstance(value, int) and value >= 0)):
+            if value is None and name in {"budget_usd", *_CAPS}:
+                changes[name] = None
+            elif name == "budget_usd" and (amount := _amount(value)) is not None:
+                changes[name] = amount
+            elif name in _CAPS and isinstance(value, int) and not isinstance(value, bool) and value >= 0:
                 changes[name] = value
             else:
                 raise SettingError(
@@ -193,6 +195,17 @@ class LimitsAgent:
                     fix=f"use whole numbers or null for {', '.join(_CAPS)}, an amount for budget_usd",
                 )
         return replace(self.caps, **changes)  # type: ignore[arg-type]  # each value was checked for its name
+
+
+def _amount(value: object) -> Decimal | None:
+    """An amount of money, or None when it is none."""
+    if not isinstance(value, (str, int)) or isinstance(value, bool):
+        return None
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and amount >= 0 else None
 
 
 def _block(error: ServiceError, endpoint: str, now: datetime) -> tuple[str, RateWindow] | None:

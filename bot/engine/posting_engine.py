@@ -19,6 +19,7 @@ from bot.engine.recording import break_thread
 from bot.ports import Transaction
 
 DEFAULT_TOLERANCE = timedelta(minutes=20)
+_GONE = frozenset({TweetStatus.DELETED, TweetStatus.FAILED, TweetStatus.REJECTED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +82,7 @@ class PostingEngine:
                 raise
 
     def settle(self, profile: Profile) -> int | None:
-        """Settles what is unknown now, resending what is proven absent.
+        """Settles what is unknown because a person asks, resending what is proven absent.
 
         Returns:
             How many tweets stay unknown; None while another worker acts for the profile.
@@ -91,7 +92,7 @@ class PostingEngine:
                 return None
             try:
                 find_orphans(self.parts, profile, lease)
-                unknown = settle_unknown(self.parts, profile, lease)
+                unknown = settle_unknown(self.parts, profile, lease, by_hand=True)
                 agenda = self._give_up_late(profile, self._gather(profile))
                 if not (unknown or profile.paused):
                     self._resume(profile, lease, agenda)
@@ -128,9 +129,15 @@ class PostingEngine:
         if profile.paused:
             self._record(profile, agenda.now, "paused", profile.pause_reason or "paused by the operator")
             return ()
+        self._break_threads(agenda)
         outcomes = self._resume(profile, lease, agenda)
         acted = any(outcome.kind is not OutcomeKind.WAITING for outcome in outcomes)
         if acted or choice.due is None:
+            if not outcomes and not choice.missed:
+                later = [tweet.next_attempt_at for tweet in agenda.open if tweet.next_attempt_at is not None]
+                self._record(
+                    profile, agenda.now, "nothing", "nothing is ready yet", until=min(later, default=None)
+                )
             return outcomes
         return self._post_slot(profile, lease, agenda.plan, choice.due)
 
@@ -207,6 +214,17 @@ class PostingEngine:
             return next(
                 (part for part in tx.tweets.parts(done.thread_id) if part.part == done.part + 1), None
             )
+
+    def _break_threads(self, agenda: Agenda) -> None:
+        """Ends parts that wait for one before them that will never be live, or is no more."""
+        for tweet in agenda.open:
+            if tweet.status is not TweetStatus.APPROVED or tweet.part == 1:
+                continue
+            with self.parts.database.transaction() as tx:
+                parts = tx.tweets.parts(tweet.thread_id or tweet.id)
+                if any(part.part < tweet.part and part.status in _GONE for part in parts):
+                    failed = tx.tweets.change(tweet.id, TweetStatus.FAILED, reason="thread_broken")
+                    break_thread(tx, failed)
 
     def _ready(self, tweet: Tweet) -> bool:
         """Whether an approved tweet that was tried before, or a thread's next part, goes now."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from bot.core.model import DecisionRecord, Lease, Profile, Tweet
-from bot.core.states import Mode
+from bot.core.states import Mode, TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind, Parts, Stopwatch, leased
 from bot.engine.posting_engine import PostingEngine
 from bot.engine.preparing import take_texts, write_draft
@@ -103,16 +103,26 @@ def _publish(engine: PostingEngine, profile: Profile, tweet: Tweet) -> Outcome:
     give_up = engine.parts.clock.now() + engine.parts.settings.lease_time
     while True:
         with leased(engine.parts, profile) as lease:
-            if lease is not None:
+            if lease is not None and not _unsettled(engine.parts, profile):
                 return _last_word(engine, profile, lease, tweet)
+        engine.settle(profile)
         if engine.parts.clock.now() >= give_up:
             return Outcome(
                 kind=OutcomeKind.WAITING,
                 reason="lease_elsewhere",
-                detail="another worker acts for this account",
+                detail="another worker acts for this account, or its last post is not settled yet",
                 tweet=tweet,
             )
         engine.parts.clock.wait(LOOK_EVERY_SECONDS)
+
+
+def _unsettled(parts: Parts, profile: Profile) -> bool:
+    """Whether a post of another process has become unknown since this one looked."""
+    with parts.database.transaction() as tx:
+        return any(
+            tx.tweets.with_status(profile.id, status)
+            for status in (TweetStatus.PUBLISHING, TweetStatus.UNKNOWN)
+        )
 
 
 def _last_word(engine: PostingEngine, profile: Profile, lease: Lease, tweet: Tweet) -> Outcome:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from bot.core.errors import (
     Retryable,
     ServiceError,
 )
-from bot.core.limits import Wait
-from bot.core.model import Lease, Posted, Profile, Tweet
-from bot.core.states import SlotStatus, TweetStatus
+from bot.core.limits import Wait, Wanted
+from bot.core.model import DecisionRecord, Lease, Posted, Profile, Tweet
+from bot.core.settling import is_stale
+from bot.core.states import CallState, SlotStatus, TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind, Parts
 from bot.engine.recording import Intent, record
 from bot.engine.weighing import weighed
@@ -65,6 +67,8 @@ def _write_intent(
                 verdict=verdict,
             )
         wanted = parts.limits.want_post(tx, tweet.text, spaced=spaced)
+        if is_stale(tweet, now=now, delay=parts.settings.settle_delay):
+            return _doubt(parts, tx, profile, tweet, wanted=wanted, now=now)
         sending = tx.tweets.change(
             tweet.id,
             TweetStatus.PUBLISHING,
@@ -99,6 +103,38 @@ def _call(parts: Parts, intent: Intent) -> Posted | ServiceError:
         return parts.x.create_post(intent.tweet.text, reply_to=intent.reply_to)
     except ServiceError as error:
         return error
+
+
+def _doubt(
+    parts: Parts, tx: Transaction, profile: Profile, tweet: Tweet, *, wanted: Wanted, now: datetime
+) -> Outcome:
+    """Makes a tweet unknown again whose absence was proven too long ago to resend it on that word."""
+    call = parts.limits.reserve(tx, wanted, profile_id=profile.id, now=now, tweet_id=tweet.id)
+    tx.ledger.change(call.id, CallState.UNKNOWN)
+    _claim_slot(tx, tweet)
+    tx.tweets.change(tweet.id, TweetStatus.PUBLISHING)
+    doubted = tx.tweets.change(
+        tweet.id,
+        TweetStatus.UNKNOWN,
+        resends=tweet.resends - 1,
+        absent_reads=0,
+        looked_at=None,
+        next_attempt_at=None,
+        reason="absent_long_ago",
+    )
+    reason = "its absence was proven a while ago: it is looked for again before it is resent"
+    tx.decisions.record(
+        DecisionRecord(
+            at=now,
+            kind="publish",
+            verdict="unknown",
+            reason=reason,
+            profile_id=profile.id,
+            slot_id=tweet.slot_id,
+            tweet_id=tweet.id,
+        )
+    )
+    return Outcome(kind=OutcomeKind.WAITING, reason="unsettled", detail=reason, tweet=doubted)
 
 
 def _claim_slot(tx: Transaction, tweet: Tweet) -> None:

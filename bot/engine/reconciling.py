@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core.model import DecisionRecord, Lease, LivePost, Profile, Timeline, Tweet
-from bot.core.settling import Absence, covers, judge_absence, match, read_after
+from bot.core.settling import LONGEST_PAUSE, Absence, covers, judge_absence, match, pause_after, read_after
 from bot.core.states import CallState, SlotStatus, TweetStatus
 from bot.engine.buying import buy_posts
 from bot.engine.limits_agent import READ_TIMELINE
@@ -16,7 +16,7 @@ from bot.engine.recording import break_thread, finish_slot, open_next_part
 from bot.ports import Transaction
 
 # How many posts a read asks for, and how many when those don't reach back far enough.
-PAGES = (10, 100, 800)
+PAGES = (10, 30, 100, 300, 800)
 ADOPTED = "adopted"
 
 
@@ -50,36 +50,42 @@ def find_orphans(parts: Parts, profile: Profile, lease: Lease) -> int:
     return len(orphans)
 
 
-def settle_unknown(parts: Parts, profile: Profile, lease: Lease) -> int:
+def settle_unknown(parts: Parts, profile: Profile, lease: Lease, *, by_hand: bool = False) -> int:
     """Looks the unknown tweets up that are due for a look; returns how many stay unknown.
 
-    Call it while holding the lease. One read of the timeline serves them all.
+    Call it while holding the lease. One read of the timeline serves them all. A person who asks
+    does not wait for looks that were put off for longer than X's delay.
     """
     now = parts.clock.now()
     with parts.database.transaction() as tx:
         unknown = list(tx.tweets.with_status(profile.id, TweetStatus.UNKNOWN))
-    due = [tweet for tweet in unknown if _due(tweet, parts, now)]
+    due = [tweet for tweet in unknown if _due(tweet, parts, now, by_hand=by_hand)]
     if not due or profile.x_user_id is None:
         return len(unknown)
+    due = _put_off(parts, due, by_hand=by_hand)
     timeline = _read(parts, profile, due)
     if timeline is None:
-        _look_later(parts, due)
         return len(unknown)
     settled = sum(_settle(parts, profile, lease, tweet, timeline) for tweet in due)
     return len(unknown) - settled
 
 
-def _look_later(parts: Parts, due: Sequence[Tweet]) -> None:
-    """Leaves a timeline alone for a while that could not be read."""
+def _put_off(parts: Parts, due: Sequence[Tweet], *, by_hand: bool) -> list[Tweet]:
+    """Puts the next look off before this one is made, in case nothing comes of it."""
+    now, delay = parts.clock.now(), parts.settings.settle_delay
     with parts.database.transaction() as tx:
+        put_off = []
         for tweet in due:
-            tx.tweets.note(tweet.id, next_attempt_at=parts.clock.now() + parts.settings.settle_delay)
+            pause = delay if by_hand else pause_after(tweet, now=now, delay=delay)
+            put_off.append(tx.tweets.note(tweet.id, next_attempt_at=now + pause))
+    return [tweet for tweet in put_off if tweet.status is TweetStatus.UNKNOWN]
 
 
-def _due(tweet: Tweet, parts: Parts, now: datetime) -> bool:
+def _due(tweet: Tweet, parts: Parts, now: datetime, *, by_hand: bool) -> bool:
     last = tweet.looked_at or tweet.intent_at
     later = tweet.next_attempt_at
-    if later is not None and now < later <= now + parts.settings.settle_delay:
+    longest = parts.settings.settle_delay if by_hand else LONGEST_PAUSE
+    if later is not None and now < later <= now + longest:
         return False
     # A look right after the answer often finds the post; later looks are spaced, because only a
     # text that stayed away for X's delay is absent.
@@ -151,11 +157,11 @@ class _Look:
     def absent(self, absence: Absence) -> bool:
         """The text was not there; returns whether that settles it."""
         if absence is Absence.LOOK_AGAIN:
-            self.tx.tweets.note(self.tweet.id, looked_at=self.now)
+            self.tx.tweets.note(self.tweet.id, looked_at=self.now, next_attempt_at=None)
             return False
         if absence is Absence.COUNTS:
             looks = self.tweet.absent_reads + 1
-            self.tx.tweets.note(self.tweet.id, looked_at=self.now, absent_reads=looks)
+            self.tx.tweets.note(self.tweet.id, looked_at=self.now, absent_reads=looks, next_attempt_at=None)
             self.note("unknown", "not on the timeline yet")
             return False
         for call in self.tx.ledger.of_tweet(self.tweet.id):
@@ -171,6 +177,7 @@ class _Look:
             self.tweet.id,
             TweetStatus.APPROVED,
             resends=self.tweet.resends + 1,
+            looked_at=self.now,
             next_attempt_at=self.now,
             reason="absent",
         )

@@ -38,6 +38,8 @@ _FIELDS = ["created_at", "entities", "referenced_tweets", "public_metrics"]
 _PAGE_MIN = 5
 _PAGE_MAX = 100
 _LOOKUP_MAX = 100
+# X shows no older posts of an account than these, and doesn't say that there are some.
+_OLDEST_SHOWN = 3200
 # X may send pages with few posts or none and still have more: this many are spared for them.
 _SPARE_PAGES = 5
 
@@ -132,8 +134,8 @@ class XClient:
             limit: how many posts at most; a page has at least 5, which X bills.
 
         Returns:
-            The posts; `complete` is False when there were more, or may be: what was read before a
-            page failed is billed, so it is given. `rates` are the last page's.
+            The posts; `complete` is False when there were more, or when X shows no older ones.
+            `rates` are the last page's.
 
         Raises:
             ValueError: `since` is naive, or `limit` below 1.
@@ -155,14 +157,12 @@ class XClient:
                     x_user_id, wanted | {"max_results": size, "pagination_token": token}
                 )
             except ServiceError as error:
-                if not posts:
-                    raise
-                rates = error.rates or rates
-                break
+                error.served = len(posts)
+                raise
             posts += page
             if token is None or len(posts) >= limit:
                 break
-        complete = token is None and len(posts) <= limit
+        complete = token is None and len(posts) <= limit and len(posts) < _OLDEST_SHOWN
         return Timeline(posts=tuple(posts[:limit]), complete=complete, rates=rates)
 
     def lookup(self, ids: Sequence[str]) -> Timeline:

@@ -90,15 +90,25 @@ def read_page(answer: Answer) -> tuple[tuple[LivePost, ...], str | None]:
 
 
 def read_lookup(answer: Answer) -> tuple[LivePost, ...]:
-    """The answer of `GET /2/tweets`: the posts that exist; `errors` stand for those that don't.
+    """The answer of `GET /2/tweets`: the posts that exist; `errors` stand for the others.
+
+    A post that X keeps back for another reason than that there is none comes without its text.
 
     Raises:
         UnreadableBody: it has neither posts nor errors.
     """
     document = _object(answer)
-    if "data" not in document and not isinstance(document.get("errors"), list):
+    errors = document.get("errors")
+    if "data" not in document and not isinstance(errors, list):
         raise UnreadableBody(answer)
-    return _posts(answer, document.get("data", []))
+    kept_back = [
+        LivePost(x_tweet_id=error["value"], text="", created_at=None)
+        for error in (errors if isinstance(errors, list) else [])
+        if isinstance(error, dict)
+        and is_id(error.get("value"))
+        and not str(error.get("type", "")).endswith("/problems/resource-not-found")
+    ]
+    return (*_posts(answer, document.get("data", [])), *kept_back)
 
 
 def _object(answer: Answer) -> dict[str, Any]:

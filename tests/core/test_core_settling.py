@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.core.model import LivePost, Timeline
-from bot.core.settling import REACH, Absence, covers, judge_absence, match, read_after
+from bot.core.settling import REACH, Absence, covers, is_stale, judge_absence, match, pause_after, read_after
 from tests.core.makers import TICK, tweet, utc
 
 NOW = utc("2026-12-30T22:15:00")
@@ -56,8 +56,9 @@ def test_by_xs_own_order_a_post_from_before_the_first_intent_is_another_one(ahea
     assert match(sent, [live(100, "Said before")]) is not None
 
 
-def test_where_no_post_was_known_a_duplicate_is_no_older_than_x_remembers_texts() -> None:
-    sent = tweet("Said before", intent_at=NOW, first_intent_at=NOW, reason="duplicate")
+@pytest.mark.parametrize("reason", [None, "duplicate"])
+def test_where_no_post_was_known_one_of_long_ago_is_another_one(reason: str | None) -> None:
+    sent = tweet("Said before", intent_at=NOW, first_intent_at=NOW, reason=reason)
     assert match(sent, [live(3, "Said before", at=NOW - REACH - TICK)]) is None
     assert match(sent, [live(3, "Said before", at=NOW - REACH)]) is not None
 
@@ -93,13 +94,36 @@ def test_a_complete_read_covers_every_intent() -> None:
     assert covers(empty, tweet(intent_at=NOW, reason="duplicate"))
 
 
-@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=9), -timedelta(days=9)])
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=1), -timedelta(days=9)])
 def test_a_cut_off_read_covers_an_intent_when_it_shows_a_post_known_before(ahead: timedelta) -> None:
     read = Timeline(posts=(live(12, "t"), live(10, "t")), complete=False)
     assert covers(read, tweet(intent_at=NOW + ahead, after_x_id="10"))
     assert not covers(read, tweet(intent_at=NOW + ahead, after_x_id="9"))
     assert read_after(tweet(after_x_id="9")) == 9
     assert read_after(tweet()) is None
+
+
+def test_a_cut_off_read_that_reaches_far_back_covers_even_where_the_newest_known_post_is_older() -> None:
+    """A person posted hundreds of times since the bot's last post: no read shows that one."""
+    sent = tweet(intent_at=NOW, after_x_id="9")
+    assert covers(Timeline(posts=(live(12, "t", at=NOW - REACH - TICK),), complete=False), sent)
+    assert not covers(Timeline(posts=(live(12, "t", at=NOW - REACH),), complete=False), sent)
+
+
+@pytest.mark.parametrize(
+    ("age", "pause"), [(0, 30), (29, 30), (60, 60), (600, 600), (90_000, 3600), (-50, 30)]
+)
+def test_a_timeline_that_proves_nothing_is_left_alone_ever_longer(age: int, pause: int) -> None:
+    sent = tweet(intent_at=NOW - timedelta(seconds=age))
+    assert pause_after(sent, now=NOW, delay=DELAY) == timedelta(seconds=pause)
+
+
+def test_absence_is_good_for_a_resend_for_two_delays_only() -> None:
+    assert not is_stale(tweet(), now=NOW, delay=DELAY)
+    assert not is_stale(tweet(resends=1, looked_at=NOW - 2 * DELAY), now=NOW, delay=DELAY)
+    assert is_stale(tweet(resends=1, looked_at=NOW - 2 * DELAY - TICK), now=NOW, delay=DELAY)
+    assert is_stale(tweet(resends=1, looked_at=NOW + timedelta(hours=1)), now=NOW, delay=DELAY)
+    assert is_stale(tweet(resends=1, looked_at=None), now=NOW, delay=DELAY)
 
 
 def test_where_no_post_was_known_a_cut_off_read_must_reach_far_back() -> None:

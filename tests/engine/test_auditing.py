@@ -102,13 +102,24 @@ def test_it_is_due_once_a_day(world: World) -> None:
 
 
 def test_it_reads_no_further_than_the_operator_pays_for(world: World) -> None:
-    posted(world, "one", "two", "three")
-    world.change("INSERT INTO bot_config (key, value) VALUES ('audit_posts', '2')")
+    posted(world, *(f"number {number}" for number in range(7)))
+    world.change("INSERT INTO bot_config (key, value) VALUES ('audit_posts', '5')")
     compared(world)
-    assert world.rows("SELECT units FROM api_calls WHERE kind = 'read'") == [(2,)]
+    assert world.rows("SELECT units FROM api_calls WHERE kind = 'read'") == [(5,)]
 
 
-@pytest.mark.parametrize("value", ["0", "3201", "true", '"many"', "1.5"])
+def test_it_reads_on_where_a_persons_own_posts_stand_before_ours(world: World) -> None:
+    (removed, _kept) = posted(world, "removed by hand", "kept")
+    world.x.posts += [
+        LivePost(x_tweet_id=str(5000 + number), text=f"by hand {number}", created_at=world.clock.true)
+        for number in range(40)
+    ]
+    world.x.delete(removed)
+    done = compared(world)
+    assert (done.deleted, len(done.findings.foreign)) == ((removed,), 40)
+
+
+@pytest.mark.parametrize("value", ["4", "3201", "true", '"many"', "1.5"])
 def test_a_depth_that_is_none_is_named(world: World, value: str) -> None:
     world.change(f"INSERT INTO bot_config (key, value) VALUES ('audit_posts', '{value}')")
     with pytest.raises(SettingError, match="audit_posts"):

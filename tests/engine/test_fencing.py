@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from bot.core.limits import Limits
-from bot.core.model import Timeline
+from bot.core.model import LivePost, Timeline
 from bot.core.states import TweetStatus
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import ScriptedX, World
@@ -106,3 +106,92 @@ def test_a_post_is_found_by_a_process_whose_clock_is_wrong(world: World, hours: 
     assert [tweet.status for tweet in world.tweets()] == [TweetStatus.POSTED, TweetStatus.POSTED]
     assert world.x.calls == 2
     world.check_books()
+
+
+def test_a_resend_that_was_kept_up_is_looked_for_again_first(world: World) -> None:
+    """X shows the post only after it was taken for absent, while a pause keeps the resend up."""
+    world.x.refuses_duplicates = False
+    world.x.visibility = timedelta(seconds=150)
+    world.slot(0, "shown late")
+    world.x.script = ["error_after"]
+    world.engine.tick(world.profile)
+    world.change("UPDATE profiles SET paused = true")
+    world.run(200, every=10)
+    assert [tweet.reason for tweet in world.tweets()] == ["absent"]
+    world.change("UPDATE profiles SET paused = false")
+    world.run(100, every=10)
+    assert [(tweet.status, tweet.reason) for tweet in world.tweets()] == [(TweetStatus.POSTED, "adopted")]
+    assert world.x.calls == 1
+    world.check_books()
+
+
+def test_a_resend_that_was_kept_up_still_goes_out_when_the_text_is_nowhere(world: World) -> None:
+    world.slot(0, "lost for good")
+    world.x.script = ["lost_before"]
+    world.engine.tick(world.profile)
+    world.change("UPDATE profiles SET paused = true")
+    world.run(200, every=10)
+    world.change("UPDATE profiles SET paused = false")
+    world.run(200, every=10)
+    assert [(tweet.status, tweet.resends) for tweet in world.tweets()] == [(TweetStatus.POSTED, 1)]
+    assert world.x.calls == 2
+    world.check_books()
+
+
+def test_a_timeline_that_no_read_shows_whole_is_not_bought_again_and_again(world: World) -> None:
+    """Someone else posts more than a read shows: looks grow rarer, and the tweet is settled in the end."""
+    world.slot(0, "known before")
+    world.run(20, every=20)
+    world.slot(0, "lost among others")
+    world.x.script = ["lost_before"]
+    world.engine.tick(world.profile)
+    world.x.posts += [
+        LivePost(x_tweet_id=str(5000 + number), text=f"by hand {number}", created_at=world.clock.true)
+        for number in range(900)
+    ]
+    world.run(3600, every=10)
+    ((reads,),) = world.rows("SELECT count(*) FROM api_calls WHERE kind = 'read'")
+    assert reads <= 5 * 9
+    assert world.tweets()[1].status is TweetStatus.UNKNOWN
+
+
+def test_a_part_whose_root_was_removed_while_it_was_unknown_ends(world: World) -> None:
+    world.slot(0, "root", "second", "third")
+    world.x.script = ["accept", "lost_before"]
+    world.engine.tick(world.profile)
+    root, *_ = world.tweets()
+    with world.manager.transaction() as tx:
+        tx.tweets.change(root.id, TweetStatus.DELETED, text="", fingerprint="")
+    world.run(300, every=10)
+    assert [tweet.status for tweet in world.tweets()] == [
+        TweetStatus.DELETED,
+        TweetStatus.FAILED,
+        TweetStatus.REJECTED,
+    ]
+    assert [tweet.reason for tweet in world.tweets()[1:]] == ["thread_broken", "thread_broken"]
+
+
+def test_a_person_who_asks_does_not_wait_for_a_look_that_was_put_off(world: World) -> None:
+    world.x.visibility = timedelta(seconds=1)
+    world.slot(0, "unheard")
+    world.x.script = ["error_after"]
+    world.x.reads = ["fail"] * 30
+    world.run(1800, every=10)
+    looks = 30 - len(world.x.reads)
+    assert looks <= 9
+    world.x.reads.clear()
+    world.run(60, every=10)
+    assert world.tweets()[0].status is TweetStatus.UNKNOWN
+    assert world.engine.settle(world.profile) == 0
+    assert world.tweets()[0].reason == "adopted"
+
+
+def test_a_person_who_keeps_asking_buys_no_read_more_often_than_xs_delay(world: World) -> None:
+    world.slot(0, "unheard")
+    world.x.script = ["error_after"]
+    world.engine.tick(world.profile)
+    world.x.reads = ["lost"] * 100
+    for _ in range(60):
+        world.engine.settle(world.profile)
+        world.clock.pass_time(1)
+    assert 100 - len(world.x.reads) <= 3

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import URL
 
 from bot.core.drafts import ModelUsage
-from bot.core.errors import PriceUnknown, UsageUnreadable
+from bot.core.errors import PriceUnknown, SettingError, UsageUnreadable
 from bot.core.limits import CREATE_POST, Allow, Limits, Wait, Wanted
 from bot.core.model import RateWindow
 from bot.core.pricing import LISTED
@@ -248,3 +248,11 @@ def test_a_post_that_was_adopted_counts_in_xs_own_window(world: World) -> None:
     assert once(world, "one too many") is OutcomeKind.WAITING
     world.clock.pass_time(3 * 3600)
     assert once(world, "after the reset") is OutcomeKind.POSTED
+
+
+@pytest.mark.parametrize("caps", ['{"budget_usd": "20,00"}', '{"budget_usd": true}', '{"posts_24h": true}'])
+def test_a_cap_that_is_none_is_named(world: World, caps: str) -> None:
+    world.change("INSERT INTO bot_config (key, value) VALUES ('caps', CAST(:caps AS jsonb))", caps=caps)
+    with pytest.raises(SettingError, match="bot_config caps"):
+        once(world, "weighed against what?")
+    assert world.x.calls == 0

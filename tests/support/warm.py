@@ -60,7 +60,7 @@ class WarmProcess:
         """The exit code, once there is one."""
         try:
             return self._end(timeout)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             raise subprocess.TimeoutExpired("bot", timeout or 0) from None
 
     def send_signal(self, number: int) -> None:
@@ -211,7 +211,11 @@ def _serve(address: str) -> _Request | None:
 def _fork(listener: socket.socket, lines: dict[int, socket.socket]) -> _Request | None:
     """Takes one request on; returns it in the process that becomes the program."""
     line, _ = listener.accept()
-    request, streams = _hear(line)
+    try:
+        request, streams = _hear(line)
+    except ConnectionError:
+        line.close()
+        return None
     pid = os.fork()
     if pid == 0:
         line.close()
@@ -221,14 +225,18 @@ def _fork(listener: socket.socket, lines: dict[int, socket.socket]) -> _Request 
     for stream in streams:
         os.close(stream)
     lines[pid] = line
-    line.sendall(f"{pid}\n".encode())
+    with suppress(OSError):
+        line.sendall(f"{pid}\n".encode())
     return None
 
 
 def _hear(line: socket.socket) -> tuple[_Request, list[int]]:
     said, streams, _, _ = socket.recv_fds(line, LONGEST_REQUEST, 2)
     while not said.endswith(b"\n"):
-        said += line.recv(LONGEST_REQUEST)
+        more = line.recv(LONGEST_REQUEST)
+        if not more:
+            raise ConnectionError("whoever asked is gone")
+        said += more
     return _Request(**json.loads(said)), list(streams)
 
 

@@ -171,12 +171,12 @@ def test_a_timeline_follows_its_pages(x: ScriptedX, client: XClient) -> None:
     assert [asked(x, i)["max_results"] for i in range(3)] == ["100", "51", "51"]
 
 
-def test_what_was_read_before_a_page_failed_is_kept(x: ScriptedX, client: XClient) -> None:
+def test_a_read_that_fails_half_way_tells_how_much_x_had_given(x: ScriptedX, client: XClient) -> None:
     first = {"data": [post(9), post(8)], "meta": {"result_count": 2, "next_token": "two"}}
     x.plays_answers((200, first), (503, b"<html>"))
-    timeline = client.timeline("77", limit=10)
-    assert [one.x_tweet_id for one in timeline.posts] == ["9", "8"]
-    assert not timeline.complete
+    with pytest.raises(Retryable) as caught:
+        client.timeline("77", limit=10)
+    assert caught.value.served == 2
 
 
 def test_a_timeline_cut_by_the_limit_says_so(x: ScriptedX, client: XClient) -> None:
