@@ -21,6 +21,7 @@ from bot.engine.looking import report_usage
 from bot.engine.planning import ensure_plan, fill_schedule
 from bot.engine.preparing import prepare_next
 
+WAKE_SECONDS = 0.25
 LONGEST_PAUSE = timedelta(minutes=15)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -97,7 +98,10 @@ class Worker:
         scheduler = self._scheduler()
         scheduler.start()
         self._bot.log.info("worker_started", pid=os.getpid())
-        self._bot.clock.stop.wait()
+        # The system may hand a signal to any thread, and Python runs its handler only once the main
+        # thread wakes up: one that waits for ever would sleep through it.
+        while not self._bot.clock.stop.wait(WAKE_SECONDS):
+            pass
         scheduler.remove_all_jobs()
         drained = self._drain()
         scheduler.shutdown(wait=drained)

@@ -240,6 +240,7 @@ CREATE TABLE tweets (
     attempts INTEGER DEFAULT 0 NOT NULL,
     resends INTEGER DEFAULT 0 NOT NULL,
     absent_reads INTEGER DEFAULT 0 NOT NULL,
+    vain_reads INTEGER DEFAULT 0 NOT NULL,
     looked_at timestamptz,
     next_attempt_at timestamptz,
     reason TEXT,

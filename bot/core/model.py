@@ -115,6 +115,8 @@ class Tweet:
     clock of the process that made it. `after_x_id` is the account's newest post that was known at
     the first of them: whatever the clocks say, a call of this tweet made a younger one.
     `fencing` is the lease number of the last, `resends` how often a proven absence led to a second call.
+    `absent_reads` counts looks at the timeline that were complete and did not show the text,
+    `vain_reads` those in a row that proved nothing.
     """
 
     id: TweetId
@@ -139,6 +141,7 @@ class Tweet:
     attempts: int = 0
     resends: int = 0
     absent_reads: int = 0
+    vain_reads: int = 0
     looked_at: datetime | None = None
     next_attempt_at: datetime | None = None
     reason: str | None = None

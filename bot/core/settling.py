@@ -17,13 +17,12 @@ REACH = timedelta(hours=48)
 LONGEST_PAUSE = timedelta(hours=1)
 
 
-def pause_after(tweet: Tweet, *, now: datetime, delay: timedelta) -> timedelta:
+def pause_after(tweet: Tweet, *, delay: timedelta) -> timedelta:
     """How long a timeline is left alone that could not be read, or not far enough: ever longer.
 
     Each read may be billed, and what stands in its way seldom goes by itself within a minute.
     """
-    age = now - tweet.intent_at if tweet.intent_at else delay
-    return min(max(age, delay), LONGEST_PAUSE)
+    return min(delay * int(2 ** min(tweet.vain_reads, 20)), LONGEST_PAUSE)
 
 
 def is_stale(tweet: Tweet, *, now: datetime, delay: timedelta) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from bot.core.auditing import Findings, compare
 from bot.core.errors import SettingError
-from bot.core.model import DecisionRecord, Profile, Tweet
+from bot.core.model import DecisionRecord, Profile, Timeline, Tweet
 from bot.core.states import TweetStatus
 from bot.engine.buying import buy_posts
 from bot.engine.limits_agent import READ_POSTS, READ_TIMELINE
@@ -53,10 +54,10 @@ def audit(parts: Parts, profile: Profile) -> Audit | None:
     x_user_id = profile.x_user_id
     with parts.database.transaction() as tx:
         depth = _depth(tx)
-        known = len(tx.tweets.last_live(profile.id, limit=depth))
+        ours = [int(tweet.x_tweet_id or 0) for tweet in tx.tweets.last_live(profile.id, limit=depth)]
     timeline = None
     # As far as our own posts should reach; and all the way where others' stand between them.
-    for posts in (min(depth, known + FOREIGN_ROOM), depth):
+    for posts in (min(depth, len(ours) + FOREIGN_ROOM), depth):
         longer = buy_posts(
             parts,
             profile,
@@ -67,7 +68,7 @@ def audit(parts: Parts, profile: Profile) -> Audit | None:
             read=partial(parts.x.timeline, x_user_id, limit=posts),
         )
         timeline = longer or timeline
-        if longer is None or longer.complete or posts == depth:
+        if longer is None or longer.complete or posts == depth or _reaches(longer, ours):
             break
     if timeline is None:
         return None
@@ -79,6 +80,12 @@ def audit(parts: Parts, profile: Profile) -> Audit | None:
     done = Audit(findings=findings, deleted=tuple(tweet.x_tweet_id or "" for tweet in gone))
     _record(parts, profile, done, gone, now)
     return done
+
+
+def _reaches(timeline: Timeline, ours: Sequence[int]) -> bool:
+    """Whether the read goes back to the oldest of our posts."""
+    oldest = min((int(post.x_tweet_id) for post in timeline.posts), default=None)
+    return oldest is not None and oldest <= min(ours, default=oldest)
 
 
 def _depth(tx: Transaction) -> int:

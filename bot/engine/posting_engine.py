@@ -129,7 +129,6 @@ class PostingEngine:
         if profile.paused:
             self._record(profile, agenda.now, "paused", profile.pause_reason or "paused by the operator")
             return ()
-        self._break_threads(agenda)
         outcomes = self._resume(profile, lease, agenda)
         acted = any(outcome.kind is not OutcomeKind.WAITING for outcome in outcomes)
         if acted or choice.due is None:
@@ -145,12 +144,14 @@ class PostingEngine:
         """Goes on with what was tried before, and with threads at the part where they stopped."""
         if profile.mode is Mode.DRY_RUN:
             return []
-        return [
-            outcome
-            for tweet in agenda.open
-            if self._ready(tweet)
-            for outcome in self.publish_thread(profile, lease, tweet, spaced=tweet.part == 1)
-        ]
+        outcomes: list[Outcome] = []
+        for tweet in agenda.open:
+            if self._ended(profile, tweet) or not self._ready(tweet):
+                continue
+            outcomes += self.publish_thread(profile, lease, tweet, spaced=tweet.part == 1)
+            if outcomes[-1].kind is OutcomeKind.UNKNOWN:
+                break
+        return outcomes
 
     def _post_slot(self, profile: Profile, lease: Lease, plan: Plan | None, slot: Slot) -> Sequence[Outcome]:
         with self.parts.database.transaction() as tx:
@@ -215,16 +216,23 @@ class PostingEngine:
                 (part for part in tx.tweets.parts(done.thread_id) if part.part == done.part + 1), None
             )
 
-    def _break_threads(self, agenda: Agenda) -> None:
-        """Ends parts that wait for one before them that will never be live, or is no more."""
-        for tweet in agenda.open:
-            if tweet.status is not TweetStatus.APPROVED or tweet.part == 1:
-                continue
-            with self.parts.database.transaction() as tx:
-                parts = tx.tweets.parts(tweet.thread_id or tweet.id)
-                if any(part.part < tweet.part and part.status in _GONE for part in parts):
-                    failed = tx.tweets.change(tweet.id, TweetStatus.FAILED, reason="thread_broken")
-                    break_thread(tx, failed)
+    def _ended(self, profile: Profile, tweet: Tweet) -> bool:
+        """Ends a part that waits for one before it that will never be live, or is no more."""
+        if tweet.status is not TweetStatus.APPROVED or tweet.part == 1:
+            return False
+        with self.parts.database.transaction() as tx:
+            parts = tx.tweets.parts(tweet.thread_id or tweet.id)
+            present = next(part for part in parts if part.id == tweet.id)
+            if present.status is not TweetStatus.APPROVED:
+                return True
+            if not any(part.part < tweet.part and part.status in _GONE for part in parts):
+                return False
+            failed = tx.tweets.change(tweet.id, TweetStatus.FAILED, reason="thread_broken")
+            break_thread(tx, failed)
+            self._record_in(
+                tx, profile, self.parts.clock.now(), "failed", "a part before it is gone", tweet=failed
+            )
+        return True
 
     def _ready(self, tweet: Tweet) -> bool:
         """Whether an approved tweet that was tried before, or a thread's next part, goes now."""

@@ -78,6 +78,7 @@ def _write_intent(
             fencing=lease.fencing,
             attempts=tweet.attempts + 1,
             absent_reads=0,
+            vain_reads=0,
             looked_at=None,
             next_attempt_at=None,
             reason=None,
@@ -109,7 +110,9 @@ def _doubt(
     parts: Parts, tx: Transaction, profile: Profile, tweet: Tweet, *, wanted: Wanted, now: datetime
 ) -> Outcome:
     """Makes a tweet unknown again whose absence was proven too long ago to resend it on that word."""
-    call = parts.limits.reserve(tx, wanted, profile_id=profile.id, now=now, tweet_id=tweet.id)
+    # It stands for the call that was made then, if it reached X after all.
+    called_at = tweet.intent_at or now
+    call = parts.limits.reserve(tx, wanted, profile_id=profile.id, now=called_at, tweet_id=tweet.id)
     tx.ledger.change(call.id, CallState.UNKNOWN)
     _claim_slot(tx, tweet)
     tx.tweets.change(tweet.id, TweetStatus.PUBLISHING)
@@ -118,6 +121,7 @@ def _doubt(
         TweetStatus.UNKNOWN,
         resends=tweet.resends - 1,
         absent_reads=0,
+        vain_reads=0,
         looked_at=None,
         next_attempt_at=None,
         reason="absent_long_ago",
@@ -134,7 +138,7 @@ def _doubt(
             tweet_id=tweet.id,
         )
     )
-    return Outcome(kind=OutcomeKind.WAITING, reason="unsettled", detail=reason, tweet=doubted)
+    return Outcome(kind=OutcomeKind.UNKNOWN, reason="unsettled", detail=reason, tweet=doubted)
 
 
 def _claim_slot(tx: Transaction, tweet: Tweet) -> None:

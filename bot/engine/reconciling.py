@@ -30,7 +30,9 @@ def find_orphans(parts: Parts, profile: Profile, lease: Lease) -> int:
         tx.leases.check(lease, now=parts.clock.now())
         orphans = tx.tweets.with_status(profile.id, TweetStatus.PUBLISHING)
         for tweet in orphans:
-            tx.tweets.change(tweet.id, TweetStatus.UNKNOWN, reason="no_record")
+            tx.tweets.change(
+                tweet.id, TweetStatus.UNKNOWN, reason="no_record", next_attempt_at=None, vain_reads=0
+            )
             for call in tx.ledger.of_tweet(tweet.id):
                 if call.state is CallState.RESERVED:
                     tx.ledger.change(call.id, CallState.UNKNOWN)
@@ -62,23 +64,31 @@ def settle_unknown(parts: Parts, profile: Profile, lease: Lease, *, by_hand: boo
     due = [tweet for tweet in unknown if _due(tweet, parts, now, by_hand=by_hand)]
     if not due or profile.x_user_id is None:
         return len(unknown)
-    due = _put_off(parts, due, by_hand=by_hand)
-    timeline = _read(parts, profile, due)
-    if timeline is None:
-        return len(unknown)
-    settled = sum(_settle(parts, profile, lease, tweet, timeline) for tweet in due)
+    due, settled = _put_off(parts, lease, due, by_hand=by_hand)
+    timeline = _read(parts, profile, due) if due else None
+    if timeline is not None:
+        settled += sum(_settle(parts, profile, lease, tweet, timeline) for tweet in due)
     return len(unknown) - settled
 
 
-def _put_off(parts: Parts, due: Sequence[Tweet], *, by_hand: bool) -> list[Tweet]:
-    """Puts the next look off before this one is made, in case nothing comes of it."""
+def _put_off(parts: Parts, lease: Lease, due: Sequence[Tweet], *, by_hand: bool) -> tuple[list[Tweet], int]:
+    """Puts the next look off before this one is made, in case nothing comes of it.
+
+    Returns:
+        The tweets as they are now, and how many have been settled meanwhile.
+    """
     now, delay = parts.clock.now(), parts.settings.settle_delay
+    put_off = []
     with parts.database.transaction() as tx:
-        put_off = []
+        tx.leases.check(lease, now=now)
         for tweet in due:
-            pause = delay if by_hand else pause_after(tweet, now=now, delay=delay)
-            put_off.append(tx.tweets.note(tweet.id, next_attempt_at=now + pause))
-    return [tweet for tweet in put_off if tweet.status is TweetStatus.UNKNOWN]
+            if tx.tweets.get(tweet.id).status is not TweetStatus.UNKNOWN:
+                continue
+            pause = delay if by_hand else pause_after(tweet, delay=delay)
+            put_off.append(
+                tx.tweets.note(tweet.id, next_attempt_at=now + pause, vain_reads=tweet.vain_reads + 1)
+            )
+    return put_off, len(due) - len(put_off)
 
 
 def _due(tweet: Tweet, parts: Parts, now: datetime, *, by_hand: bool) -> bool:
@@ -157,11 +167,13 @@ class _Look:
     def absent(self, absence: Absence) -> bool:
         """The text was not there; returns whether that settles it."""
         if absence is Absence.LOOK_AGAIN:
-            self.tx.tweets.note(self.tweet.id, looked_at=self.now, next_attempt_at=None)
+            self.tx.tweets.note(self.tweet.id, looked_at=self.now, next_attempt_at=None, vain_reads=0)
             return False
         if absence is Absence.COUNTS:
             looks = self.tweet.absent_reads + 1
-            self.tx.tweets.note(self.tweet.id, looked_at=self.now, absent_reads=looks, next_attempt_at=None)
+            self.tx.tweets.note(
+                self.tweet.id, looked_at=self.now, absent_reads=looks, next_attempt_at=None, vain_reads=0
+            )
             self.note("unknown", "not on the timeline yet")
             return False
         for call in self.tx.ledger.of_tweet(self.tweet.id):

@@ -127,6 +127,8 @@ def _save_refusal(
             next_attempt_at=again,
             attempts=max(1, attempts),
             reason=error.code,
+            # That it was absent was fresh when this call was about to be made, and X made nothing of it.
+            looked_at=intent.tweet.intent_at,
         )
         verdict = "retry"
     else:

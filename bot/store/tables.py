@@ -149,6 +149,7 @@ class TweetRow(Keyed, Base):
     attempts: Mapped[int] = mapped_column(server_default=sql_text("0"))
     resends: Mapped[int] = mapped_column(server_default=sql_text("0"))
     absent_reads: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    vain_reads: Mapped[int] = mapped_column(server_default=sql_text("0"))
     looked_at: Mapped[datetime | None]
     next_attempt_at: Mapped[datetime | None]
     reason: Mapped[str | None]

@@ -228,6 +228,7 @@ _COLUMNS = (
     TweetRow.attempts,
     TweetRow.resends,
     TweetRow.absent_reads,
+    TweetRow.vain_reads,
     TweetRow.looked_at,
     TweetRow.next_attempt_at,
     TweetRow.reason,

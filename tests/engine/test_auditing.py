@@ -132,3 +132,13 @@ def test_it_fits_into_a_small_cap_on_reads(world: World) -> None:
     assert compared(world).deleted == ()
     world.engine = with_caps(world, Limits(posts_24h=None, posts_15min=None, reads_month=10))
     assert audit(world.engine.parts, world.profile) is None
+
+
+def test_an_account_with_an_older_life_is_read_no_further_than_our_own_posts(world: World) -> None:
+    world.x.posts = [
+        LivePost(x_tweet_id=str(number + 1), text=f"before {number}", created_at=world.clock.true)
+        for number in range(300)
+    ]
+    posted(world, "ours", "ours too")
+    assert compared(world).deleted == ()
+    assert world.rows("SELECT units FROM api_calls WHERE kind = 'read'") == [(22,)]

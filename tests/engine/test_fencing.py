@@ -195,3 +195,52 @@ def test_a_person_who_keeps_asking_buys_no_read_more_often_than_xs_delay(world: 
         world.engine.settle(world.profile)
         world.clock.pass_time(1)
     assert 100 - len(world.x.reads) <= 3
+
+
+def test_a_resend_that_x_refuses_for_a_while_needs_no_new_proof(world: World) -> None:
+    world.slot(0, "lost, then refused")
+    world.x.script = ["lost_before", "unreachable"]
+    world.run(120, every=5)
+    assert [(tweet.status, tweet.resends) for tweet in world.tweets()] == [(TweetStatus.POSTED, 1)]
+    reads = world.rows("SELECT count(*) FROM api_calls WHERE kind = 'read'")
+    assert reads == [(3,)]
+
+
+def test_one_read_that_fails_hours_after_the_call_is_made_again_soon(world: World) -> None:
+    world.slot(0, "its process died")
+    world.x.script = ["kill_after"]
+    world.run(5, every=5)
+    world.clock.pass_time(2 * 3600)
+    world.x.reads = ["fail"]
+    world.run(60, every=5)
+    assert [tweet.reason for tweet in world.tweets()] == ["adopted"]
+
+
+def test_nothing_new_goes_out_in_the_tick_that_doubts_an_absence(world: World) -> None:
+    world.slot(0, "kept up")
+    world.x.script = ["lost_before"]
+    world.engine.tick(world.profile)
+    world.change("UPDATE profiles SET paused = true")
+    world.run(200, every=10)
+    world.slot(0, "due when the pause ends")
+    world.change("UPDATE profiles SET paused = false")
+    world.engine.tick(world.profile)
+    assert world.x.posts == []
+    world.run(300, every=10)
+    assert [post.text for post in world.x.posts] == ["kept up", "due when the pause ends"]
+
+
+def test_a_last_part_ends_with_its_root_although_the_part_between_is_live(world: World) -> None:
+    world.slot(0, "root", "second", "third")
+    world.x.script = ["accept", "accept", "lost_before"]
+    world.engine.tick(world.profile)
+    root, *_ = world.tweets()
+    with world.manager.transaction() as tx:
+        tx.tweets.change(root.id, TweetStatus.DELETED, text="", fingerprint="")
+    world.run(300, every=10)
+    assert world.x.calls == 3
+    assert [(tweet.status, tweet.reason) for tweet in world.tweets()][2] == (
+        TweetStatus.FAILED,
+        "thread_broken",
+    )
+    assert ("a part before it is gone",) in world.rows("SELECT reason FROM decisions")

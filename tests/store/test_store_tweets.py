@@ -63,6 +63,7 @@ def test_a_tweet_comes_back_as_it_was(manager: DatabaseManager, profile: Profile
         attempts=2,
         resends=1,
         absent_reads=3,
+        vain_reads=2,
         looked_at=NOW,
         next_attempt_at=NOW + HOUR,
         reason="adopted",
