@@ -47,10 +47,11 @@ def buy_posts(
     except ServiceError as error:
         with parts.database.transaction() as tx:
             now = parts.clock.now()
-            if error.served and state_after(error) is CallState.RELEASED:
+            state = state_after(error)
+            if error.served and state is CallState.RELEASED:
                 parts.limits.settle_read(tx, call, units=error.served)
             else:
-                tx.ledger.change(call.id, state_after(error))
+                tx.ledger.change(call.id, state)
             parts.limits.learn(tx, profile, endpoint, error, now=now)
             tx.decisions.record(
                 DecisionRecord(at=now, kind=kind, verdict="retry", reason=error.line, profile_id=profile.id)

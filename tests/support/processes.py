@@ -17,8 +17,9 @@ from typing import IO, Any
 from tests.support.warm import WarmProcess, nursery
 
 ROOT = Path(__file__).resolve().parents[2]
+_KEPT = {"PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV"}
 # What an interpreter reads as it starts.
-_AT_START = {"PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONWARNINGS"}
+_AT_START = {*_KEPT, "PYTHONPATH", "PYTHONWARNINGS"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +113,7 @@ class BotProcess:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if name in {"PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV"}
-            or (self.covered and _measures(name))
+            if name in _KEPT or (self.covered and _measures(name))
         }
         given = {**self.environment, **variables}
         named = {name: value for name, value in given.items() if value is not None}
