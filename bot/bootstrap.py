@@ -14,6 +14,7 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -190,7 +191,12 @@ class Bot:
 
 @contextmanager
 def open_bot(
-    settings: Settings, *, sandbox: bool = False, needs_x: bool = False, check_schema: bool = True
+    settings: Settings,
+    *,
+    sandbox: bool = False,
+    needs_x: bool = False,
+    check_schema: bool = True,
+    stop: Event | None = None,
 ) -> Iterator[Bot]:
     """Opens the bot on a database whose schema is right, and closes all it opened.
 
@@ -199,6 +205,7 @@ def open_bot(
         sandbox: use a local X and a database of its own.
         needs_x: start the local X, which only commands that post or read need.
         check_schema: refuse a database whose schema is not this version's.
+        stop: ends every wait of the bot's once it is set.
 
     Raises:
         SettingError, DatabaseUnavailable, SchemaOutdated: nothing was done.
@@ -211,7 +218,7 @@ def open_bot(
         bot = Bot(
             settings=settings,
             manager=manager,
-            clock=SystemClock(),
+            clock=SystemClock(stop),
             log=structlog.get_logger("bot"),
             x_keys=keys,
             x_base_url=base_url,

@@ -57,21 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """The worker."""
     from bot.bootstrap import open_bot
-    from bot.worker import Stopped, Worker, stop_at_once_on_signals
+    from bot.worker import Watch, Worker
 
-    stop_at_once_on_signals()
-    try:
-        with open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot:
-            worker = Worker(bot)
-            code = worker.run()
-    except Stopped:
-        # Nothing had begun that would have to be finished.
-        return DONE
-    if worker.abandoned:
+    watch = Watch()
+
+    def work() -> bool:
+        with open_bot(settings, sandbox=options.sandbox, needs_x=True, stop=watch.stop) as bot:
+            return Worker(bot, begun=watch.begun).run()
+
+    if watch.over(work, patience=settings.bot_drain_seconds) is False:
         # The thread of the abandoned call would hold the interpreter's exit up until the call ends.
         logging.shutdown()
-        os._exit(code)
-    return code
+        os._exit(DONE)
+    return DONE
 
 
 def run_once(settings: Settings, options: argparse.Namespace) -> int:

@@ -9,8 +9,8 @@ from threading import Event
 class SystemClock:
     """Real time. Waiting ends early once `stop` is set."""
 
-    def __init__(self) -> None:
-        self.stop = Event()
+    def __init__(self, stop: Event | None = None) -> None:
+        self.stop = stop or Event()
 
     def now(self) -> datetime:
         """The aware moment, UTC."""

@@ -6,8 +6,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 from types import FrameType
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -26,18 +28,49 @@ LONGEST_PAUSE = timedelta(minutes=15)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Stopped(BaseException):
-    """The program was asked to stop before the worker had begun."""
+class Watch:
+    """Hears the system's signals while the work is done in a thread of its own.
 
+    A handler that raised would break whatever it met: a library's half-opened connection as well.
+    """
 
-def stop_at_once_on_signals() -> None:
-    """Until the worker runs, a signal ends whatever is waited for: a database, or X."""
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.begun = threading.Event()
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Stopped
+    def over(self, work: Callable[[], bool], *, patience: float) -> bool | None:
+        """What `work` returns; None when it was asked to stop and had not begun `patience` seconds later.
 
-    for number in SIGNALS:
-        signal.signal(number, stop)
+        Until it has begun, nothing is half done that a start would not find: it is then left where it
+        waits, for a database or for X, and ends with the program.
+
+        Raises:
+            Exception: whatever `work` raised.
+        """
+        for number in SIGNALS:
+            signal.signal(number, self._heard)
+        ended: Future[bool] = Future()
+
+        def carry_out() -> None:
+            try:
+                ended.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
+                ended.set_exception(error)
+
+        threading.Thread(target=carry_out, name="worker", daemon=True).start()
+        patient_until = None
+        # The system may hand a signal to any thread, and Python runs its handler only once the main
+        # thread wakes up: one that waits for ever would sleep through it.
+        while not wait([ended], timeout=WAKE_SECONDS).done:
+            if not self.stop.is_set() or self.begun.is_set():
+                continue
+            patient_until = patient_until or monotonic() + patience
+            if monotonic() > patient_until:
+                return None
+        return ended.result()
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop.set()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,43 +105,39 @@ def jobs(tick: timedelta) -> tuple[Job, ...]:
 
 
 class Worker:
-    """Runs the jobs one at a time until it is asked to stop.
+    """Runs the jobs one at a time until it is asked to stop."""
 
-    `abandoned` tells afterwards that a call outlasted the draining time and still hangs in its thread.
-    """
-
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: Bot, *, begun: threading.Event) -> None:
         self._bot = bot
+        self._begun = begun
         self._profile: Profile | None = None
         self._ask_pause = timedelta(seconds=bot.settings.bot_tick_seconds)
         self._ask_at = bot.clock.now()
         self._idle = threading.Condition()
         self._running = False
-        self.abandoned = False
 
-    def run(self) -> int:
-        """Works until SIGTERM or SIGINT; returns the exit code.
+    def run(self) -> bool:
+        """Works until it is asked to stop.
+
+        Returns:
+            False when a call outlasted the draining time, and still hangs in its thread.
 
         Raises:
             BotError: it could not start, or an operator has to mend something first.
         """
         self._start()
-        for number in SIGNALS:
-            signal.signal(number, self._asked_to_stop)
+        self._begun.set()
         scheduler = self._scheduler()
         scheduler.start()
         self._bot.log.info("worker_started", pid=os.getpid())
-        # The system may hand a signal to any thread, and Python runs its handler only once the main
-        # thread wakes up: one that waits for ever would sleep through it.
-        while not self._bot.clock.stop.wait(WAKE_SECONDS):
-            pass
+        self._bot.clock.stop.wait()
         scheduler.remove_all_jobs()
         drained = self._drain()
         scheduler.shutdown(wait=drained)
         self._bot.log.info("worker_stopped", drained=drained)
         if not drained:
             self._abandon()
-        return 0
+        return drained
 
     def _start(self) -> None:
         bot = self._bot
@@ -212,13 +241,9 @@ class Worker:
 
     def _abandon(self) -> None:
         """Leaves a call that outlasts the draining time: its outcome is unknown, and rows say so."""
-        self.abandoned = True
         try:
             if self._profile is not None:
                 self._bot.engine.abandon(self._profile)
         except BotError as error:
             # The next worker finds the intent without an outcome, and settles it.
             self._bot.log.warning("outcome_not_saved", code=error.code, error=error.line)
-
-    def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
-        self._bot.clock.stop.set()

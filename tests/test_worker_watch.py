@@ -1,0 +1,84 @@
+"""The program's main thread hears signals; the work in its own thread is told, and never interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from bot import worker
+from bot.core.errors import DatabaseUnavailable
+from bot.worker import SIGNALS, Watch
+
+
+@pytest.fixture(autouse=True)
+def own_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Puts pytest's handlers back, and looks often."""
+    monkeypatch.setattr(worker, "WAKE_SECONDS", 0.01)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_it_gives_the_work_s_answer(watch: Watch, drained: bool) -> None:
+    assert watch.over(lambda: drained, patience=0) is drained
+
+
+def test_it_raises_the_work_s_error(watch: Watch) -> None:
+    def work() -> bool:
+        raise DatabaseUnavailable("the database is gone", fix="start it")
+
+    with pytest.raises(DatabaseUnavailable, match="the database is gone"):
+        watch.over(work, patience=0)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_start_that_is_asked_to_stop_ends_in_its_own_way(watch: Watch, number: signal.Signals) -> None:
+    steps = []
+
+    def work() -> bool:
+        steps.append("opened")
+        os.kill(os.getpid(), number)
+        assert watch.stop.wait(10)
+        steps.append("closed")
+        return True
+
+    assert watch.over(work, patience=30) is True
+    assert steps == ["opened", "closed"]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_start_that_hangs_is_left_where_it_is(watch: Watch, number: signal.Signals) -> None:
+    hangs = threading.Event()
+
+    def work() -> bool:
+        os.kill(os.getpid(), number)
+        hangs.wait()
+        return True
+
+    try:
+        assert watch.over(work, patience=0.05) is None
+    finally:
+        hangs.set()
+
+
+def test_work_that_has_begun_is_waited_for(watch: Watch) -> None:
+    def work() -> bool:
+        watch.begun.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert watch.stop.wait(10)
+        # Longer than a start would be given, by many looks.
+        threading.Event().wait(0.3)
+        return True
+
+    assert watch.over(work, patience=0.01) is True
