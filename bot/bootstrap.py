@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import socket
@@ -30,6 +29,7 @@ from bot.engine.identifying import choose, identify
 from bot.engine.limits_agent import LimitsAgent
 from bot.engine.parts import EngineSettings, Parts
 from bot.engine.posting_engine import PostingEngine
+from bot.local_x import local_x
 from bot.settings import Settings, read_settings
 from bot.store.connect import parse_url
 from bot.store.embedded import EmbeddedPostgres
@@ -214,7 +214,7 @@ def open_bot(
         manager = stack.enter_context(open_database(settings, sandbox=sandbox, check=check_schema))
         keys, base_url = _x_keys(settings), settings.x_api_base_url
         if sandbox and needs_x:
-            keys, base_url = stack.enter_context(_local_x(settings.bot_data_dir))
+            keys, base_url = stack.enter_context(local_x(settings.bot_data_dir))
         bot = Bot(
             settings=settings,
             manager=manager,
@@ -288,32 +288,3 @@ def _x_keys(settings: Settings) -> dict[str, str]:
         "access_token": settings.x_access_token.get_secret_value(),
         "access_token_secret": settings.x_access_token_secret.get_secret_value(),
     }
-
-
-@contextmanager
-def _local_x(data_dir: Path) -> Iterator[tuple[dict[str, str], str]]:
-    """The local X of this data folder: the one that another process runs, else one of our own."""
-    from bot.sandbox import Sandbox, SandboxControl
-
-    data_dir.mkdir(parents=True, exist_ok=True)
-    address = data_dir / "sandbox-x.json"
-    try:
-        told = json.loads(address.read_text())
-        SandboxControl(told["base_url"], timeout=1.0).calls()
-    except Exception:  # noqa: BLE001 - whatever it is, no local X answers there
-        told = None
-    if told is not None:
-        yield told["keys"], told["base_url"]
-        return
-    with Sandbox(state_path=data_dir / "sandbox-x.jsonl") as local:
-        keys = {
-            "api_key": local.keys.api_key,
-            "api_secret": local.keys.api_secret,
-            "access_token": local.keys.access_token,
-            "access_token_secret": local.keys.access_token_secret,
-        }
-        address.write_text(json.dumps({"base_url": local.base_url, "keys": keys}))
-        try:
-            yield keys, local.base_url
-        finally:
-            address.unlink(missing_ok=True)

@@ -8,16 +8,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from bot.arguments import parser
 from bot.core.errors import BotError, SettingError
 from bot.settings import Settings, read_settings
+from bot.terminal import console, fail, progress, say_error
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from bot.bootstrap import Bot
     from bot.core.model import Profile
     from bot.engine.parts import Outcome, Stopwatch
@@ -32,7 +31,6 @@ _EXIT = {
     "unknown": UNKNOWN,
     "failed": FAILED,
 }
-_SPINNER_TEXT = "[dim]{}[/]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _configure_logs(settings)
         return _COMMANDS[options.command](settings, options)
     except SettingError as error:
-        return _fail(options, error, WRONG_CALL)
+        return fail(options, error, WRONG_CALL)
     except BotError as error:
-        return _fail(options, error, FAILED)
+        return fail(options, error, FAILED)
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 130
@@ -79,12 +77,12 @@ def run_once(settings: Settings, options: argparse.Namespace) -> int:
     from bot.show import show_outcome
 
     watch = Stopwatch(time.perf_counter)
-    with watch.measure("total"), _progress(options) as say:
+    with watch.measure("total"), progress(options) as say:
         profile, outcome = _post_once(settings, options, watch=watch, say=say)
     if options.json:
         sys.stdout.write(to_json(outcome_json(outcome, profile, watch.spent)) + "\n")
     elif profile is not None:
-        show_outcome(_console(), outcome, profile)
+        show_outcome(console(), outcome, profile)
     return _EXIT[outcome.kind.value]
 
 
@@ -112,7 +110,7 @@ def _post_once(
     except SettingError:
         raise
     except BotError as error:
-        _say_error(options, error)
+        say_error(options, error)
         outcome = Outcome(kind=OutcomeKind.FAILED, reason=error.code, detail=error.line)
     return profile, outcome
 
@@ -130,7 +128,7 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(to_json(status_json(report)) + "\n")
     else:
-        show_status(_console(), report)
+        show_status(console(), report)
     return DONE
 
 
@@ -146,7 +144,7 @@ def usage(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(to_json(usage_json(report)) + "\n")
     else:
-        show_usage(_console(), report)
+        show_usage(console(), report)
     return DONE
 
 
@@ -160,7 +158,7 @@ def check(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG0
     if options.json:
         sys.stdout.write(to_json(judgement_json(judgement)) + "\n")
     else:
-        show_judgement(_console(), judgement)
+        show_judgement(console(), judgement)
     return DONE if judgement.valid else DECIDED_NOT_TO
 
 
@@ -171,7 +169,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
     from bot.doctor import examine, failed_database
     from bot.show import show_checks
 
-    with _progress(options) as say:
+    with progress(options) as say:
         say("checking")
         try:
             with open_bot(settings, sandbox=options.sandbox, needs_x=True, check_schema=False) as bot:
@@ -181,7 +179,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(to_json(doctor_json(checks)) + "\n")
     else:
-        show_checks(_console(), checks)
+        show_checks(console(), checks)
     return FAILED if any(one.status == "fail" for one in checks) else DONE
 
 
@@ -197,7 +195,7 @@ def why(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(to_json(decisions_json(decisions)) + "\n")
     else:
-        show_decisions(_console(), decisions)
+        show_decisions(console(), decisions)
     return DONE
 
 
@@ -210,7 +208,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> int:
     from bot.show import show_reconciled
 
     with (
-        _progress(options) as say,
+        progress(options) as say,
         open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot,
     ):
         profile = bot.identify(options.profile)
@@ -219,7 +217,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(to_json(reconciled_json(profile, unknown, found)) + "\n")
     else:
-        show_reconciled(_console(), unknown, found)
+        show_reconciled(console(), unknown, found)
     if unknown:
         return UNKNOWN
     return DONE if found is not None else FAILED
@@ -272,50 +270,6 @@ def _configure_logs(settings: Settings) -> None:
         secrets=settings.secrets,
         quiet=("oauthlib", "requests_oauthlib", "tweepy"),
     )
-
-
-def _fail(options: argparse.Namespace, error: BotError, code: int) -> int:
-    """One line for a person, one object for a program."""
-    from bot.answers import to_json
-
-    if getattr(options, "json", False):
-        answer = {"error": error.code, "message": str(error), "fix": error.fix or None}
-        sys.stdout.write(to_json(answer) + "\n")
-    _say_error(options, error)
-    return code
-
-
-def _say_error(options: argparse.Namespace, error: BotError) -> None:
-    from bot.logs import Redaction
-
-    sys.stderr.write(Redaction(())(f"bot {options.command}: {error.line}") + "\n")
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(file=sys.stdout, soft_wrap=False)
-
-
-def _progress(options: argparse.Namespace) -> AbstractContextManager[Callable[[str], None]]:
-    """A line on the terminal that says what takes time; nothing elsewhere."""
-    if options.json or not sys.stderr.isatty():
-        return nullcontext(lambda _what: None)
-    return _Spinner()
-
-
-class _Spinner:
-    """A moving line on stderr."""
-
-    def __enter__(self) -> Callable[[str], None]:
-        from rich.console import Console
-
-        self._status = Console(file=sys.stderr).status(_SPINNER_TEXT.format("starting"))
-        self._status.start()
-        return lambda what: self._status.update(_SPINNER_TEXT.format(what))
-
-    def __exit__(self, *_error: object) -> None:
-        self._status.stop()
 
 
 _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {

@@ -175,6 +175,9 @@ class Worker:
             raise
         except ServiceError as error:
             self._bot.log.warning("account_not_identified", code=error.code, error=error.line)
+            # Ever more seldom: an answer that is lost may be billed.
+            self._ask_at = self._bot.clock.now() + self._ask_pause
+            self._ask_pause = min(self._ask_pause * 2, LONGEST_PAUSE)
             return None
         ensure_plan(self._bot.engine.parts, profile, posts_per_day=self._bot.settings.bot_posts_per_day)
         fill_schedule(self._bot.engine.parts, profile)
@@ -224,12 +227,10 @@ class Worker:
         job.act(self._bot, fresh)
 
     def _ask_again(self) -> Profile | None:
-        """Asks X whose keys these are, ever more seldom: an answer that is lost may be billed."""
+        """Asks X whose keys these are, once it is time to."""
         now = self._bot.clock.now()
         if now < self._ask_at <= now + LONGEST_PAUSE:
             return None
-        self._ask_pause = min(self._ask_pause * 2, LONGEST_PAUSE)
-        self._ask_at = now + self._ask_pause
         self._profile = self._identify()
         return self._profile
 

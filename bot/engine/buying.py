@@ -8,8 +8,8 @@ from bot.core.errors import ServiceError
 from bot.core.limits import Wait
 from bot.core.model import Call, DecisionRecord, Profile, Timeline
 from bot.core.states import CallState
+from bot.engine.noting import weighed
 from bot.engine.parts import Parts
-from bot.engine.weighing import weighed
 
 # X may have served what never arrived, or arrived in pieces.
 _LOST = {"no_answer", "unreadable_answer"}

@@ -4,44 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bot.core.errors import BotError, LeaseLost
-from bot.core.limits import Wait
-from bot.core.model import DecisionRecord, Lease, Plan, Profile, Slot, Tweet
+from bot.core.model import Lease, Profile, Slot, Tweet
 from bot.core.schedule import settle_overdue
-from bot.core.states import LatePolicy, Mode, Origin, SlotStatus, TweetStatus
+from bot.core.states import Mode, SlotStatus, TweetStatus
+from bot.engine.agenda import Agenda, gather, give_up_late, miss, skip_if_closed
+from bot.engine.noting import noted
 from bot.engine.parts import Outcome, OutcomeKind, Parts, leased
-from bot.engine.preparing import closed_beyond, prepare_slot
+from bot.engine.preparing import prepare_slot
 from bot.engine.publishing import publish
 from bot.engine.reconciling import find_orphans, settle_unknown
 from bot.engine.recording import break_thread
-from bot.ports import Transaction
 
-DEFAULT_TOLERANCE = timedelta(minutes=20)
 _GONE = frozenset({TweetStatus.DELETED, TweetStatus.FAILED, TweetStatus.REJECTED})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Agenda:
-    """What a profile has open at a moment."""
-
-    now: datetime
-    plan: Plan | None
-    overdue: Sequence[Slot]
-    claimed: Sequence[Slot]
-    open: Sequence[Tweet]
-    next_due: datetime | None
-
-    @property
-    def tolerance(self) -> timedelta:
-        """How late a slot may be posted."""
-        return self.plan.late_tolerance if self.plan else DEFAULT_TOLERANCE
-
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing to do."""
-        return not (self.overdue or self.claimed or self.open)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +33,7 @@ class PostingEngine:
         Raises:
             BotError: nothing could be decided; a decision row says so where rows can be written.
         """
-        agenda = self._gather(profile)
+        agenda = gather(self.parts, profile)
         if agenda.idle:
             self._record(profile, agenda.now, "nothing", "nothing is due", until=agenda.next_due)
             return ()
@@ -67,7 +44,7 @@ class PostingEngine:
             try:
                 find_orphans(self.parts, profile, lease)
                 unknown = settle_unknown(self.parts, profile, lease)
-                agenda = self._give_up_late(profile, self._gather(profile))
+                agenda = give_up_late(self.parts, profile, gather(self.parts, profile))
                 if unknown:
                     self._record(
                         profile, agenda.now, "nothing", f"{unknown} outcome(s) unknown: settled first"
@@ -93,7 +70,7 @@ class PostingEngine:
             try:
                 find_orphans(self.parts, profile, lease)
                 unknown = settle_unknown(self.parts, profile, lease, by_hand=True)
-                agenda = self._give_up_late(profile, self._gather(profile))
+                agenda = give_up_late(self.parts, profile, gather(self.parts, profile))
                 if not (unknown or profile.paused):
                     self._resume(profile, lease, agenda)
             except LeaseLost:
@@ -107,25 +84,10 @@ class PostingEngine:
             if lease is not None:
                 find_orphans(self.parts, profile, lease)
 
-    def _gather(self, profile: Profile) -> Agenda:
-        with self.parts.database.transaction() as tx:
-            now = self.parts.clock.now()
-            plan = tx.profiles.active_plan(profile.id)
-            claimed = tx.slots.claimed(profile.id)
-            coming = tx.slots.upcoming(profile.id, after=now, before=now + timedelta(days=7))
-            return Agenda(
-                now=now,
-                plan=plan,
-                overdue=tx.slots.overdue(profile.id, now=now),
-                claimed=claimed,
-                open=[tweet for tweet in tx.tweets.open(profile.id) if _on_its_way(tweet, claimed)],
-                next_due=coming[0].due_at if coming else None,
-            )
-
     def _act(self, profile: Profile, lease: Lease, agenda: Agenda) -> Sequence[Outcome]:
         choice = settle_overdue(agenda.overdue, now=agenda.now, tolerance=agenda.tolerance)
         for missed in choice.missed:
-            self._miss(profile, agenda, missed.slot, missed.reason)
+            miss(self.parts, profile, agenda, missed.slot, missed.reason)
         if profile.paused:
             self._record(profile, agenda.now, "paused", profile.pause_reason or "paused by the operator")
             return ()
@@ -138,7 +100,7 @@ class PostingEngine:
                     profile, agenda.now, "nothing", "nothing is ready yet", until=min(later, default=None)
                 )
             return outcomes
-        return self._post_slot(profile, lease, agenda.plan, choice.due)
+        return self._post_slot(profile, lease, agenda, choice.due)
 
     def _resume(self, profile: Profile, lease: Lease, agenda: Agenda) -> Sequence[Outcome]:
         """Goes on with what was tried before, and with threads at the part where they stopped."""
@@ -153,12 +115,12 @@ class PostingEngine:
                 break
         return outcomes
 
-    def _post_slot(self, profile: Profile, lease: Lease, plan: Plan | None, slot: Slot) -> Sequence[Outcome]:
+    def _post_slot(self, profile: Profile, lease: Lease, agenda: Agenda, slot: Slot) -> Sequence[Outcome]:
         with self.parts.database.transaction() as tx:
             tweet = tx.tweets.of_slot(slot.id)
         if tweet is None:
-            prepared = prepare_slot(self.parts, profile, plan, slot)
-            self._skip_if_closed(plan, slot, prepared)
+            prepared = prepare_slot(self.parts, profile, agenda.plan, slot)
+            skip_if_closed(self.parts, agenda, slot, prepared)
             if prepared.kind is not OutcomeKind.POSTED or prepared.tweet is None:
                 self._record(profile, self.parts.clock.now(), prepared.kind.value, prepared.detail, slot=slot)
                 return (prepared,)
@@ -180,18 +142,8 @@ class PostingEngine:
             )
             return ()
         outcomes = self.publish_thread(profile, lease, tweet, spaced=True)
-        self._skip_if_closed(plan, slot, outcomes[0])
+        skip_if_closed(self.parts, agenda, slot, outcomes[0])
         return outcomes
-
-    def _skip_if_closed(self, plan: Plan | None, slot: Slot, outcome: Outcome) -> None:
-        """Gives a slot up at once when its limit stays closed beyond the slot's tolerance."""
-        tolerance = plan.late_tolerance if plan else DEFAULT_TOLERANCE
-        verdict = outcome.verdict
-        if not isinstance(verdict, Wait) or not closed_beyond(verdict, slot.due_at + tolerance):
-            return
-        with self.parts.database.transaction() as tx:
-            tx.slots.move(slot.id, SlotStatus.EXPIRED, reason=verdict.limit)
-        self.parts.log.info("slot_given_up", slot=str(slot.id), limit=verdict.limit, until=verdict.until)
 
     def publish_thread(
         self, profile: Profile, lease: Lease, tweet: Tweet, *, spaced: bool
@@ -229,8 +181,16 @@ class PostingEngine:
                 return False
             failed = tx.tweets.change(tweet.id, TweetStatus.FAILED, reason="thread_broken")
             break_thread(tx, failed)
-            self._record_in(
-                tx, profile, self.parts.clock.now(), "failed", "a part before it is gone", tweet=failed
+            now = self.parts.clock.now()
+            tx.decisions.record(
+                noted(
+                    "failed",
+                    "a part before it is gone",
+                    now=now,
+                    kind="publish",
+                    profile=profile,
+                    tweet=failed,
+                )
             )
         return True
 
@@ -248,64 +208,28 @@ class PostingEngine:
             )
         return before.status is TweetStatus.POSTED
 
-    def _give_up_late(self, profile: Profile, agenda: Agenda) -> Agenda:
-        """Ends what was tried before and is too late now; returns what is open after that."""
-        ended = False
-        late = {slot.id for slot in agenda.claimed if agenda.now - slot.due_at > agenda.tolerance}
-        for tweet in agenda.open:
-            if tweet.status is not TweetStatus.APPROVED or tweet.part > 1:
-                continue
-            begun = tweet.intent_at or agenda.now
-            if tweet.slot_id in late or (
-                tweet.origin is Origin.MANUAL and agenda.now - begun > agenda.tolerance
-            ):
-                self._end_late(profile, agenda, tweet)
-                ended = True
-        return self._gather(profile) if ended else agenda
-
-    def _end_late(self, profile: Profile, agenda: Agenda, tweet: Tweet) -> None:
-        moves = tweet.slot_id is not None and (
-            agenda.plan is None or agenda.plan.late_policy is LatePolicy.MOVE
-        )
-        with self.parts.database.transaction() as tx:
-            if tweet.slot_id is not None:
-                tx.slots.move(tweet.slot_id, SlotStatus.EXPIRED, reason="late")
-            if not moves:
-                failed = tx.tweets.change(tweet.id, TweetStatus.FAILED, reason="too_late")
-                break_thread(tx, failed)
-            self._record_in(
-                tx,
-                profile,
-                agenda.now,
-                "moved" if moves else "expired",
-                "too late for its slot",
-                tweet=tweet,
-            )
-
-    def _miss(self, profile: Profile, agenda: Agenda, slot: Slot, reason: str) -> None:
-        with self.parts.database.transaction() as tx:
-            tx.slots.move(slot.id, SlotStatus.EXPIRED, reason=reason)
-            tweet = tx.tweets.of_slot(slot.id)
-            self._record_in(tx, profile, agenda.now, "expired", reason, slot=slot, tweet=tweet)
-        self.parts.log.warning("slot_missed", slot=str(slot.id), due_at=slot.due_at, reason=reason)
-
     def _dry_run(self, profile: Profile, slot: Slot, tweet: Tweet) -> Outcome:
         with self.parts.database.transaction() as tx:
             now = self.parts.clock.now()
             wanted = self.parts.limits.want_post(tx, tweet.text, spaced=True)
             verdict = self.parts.limits.judge(tx, profile.id, wanted, now)
             tx.slots.move(slot.id, SlotStatus.SKIPPED, reason="dry_run")
-            self._record_in(tx, profile, now, "dry_run", verdict.reason, slot=slot, tweet=tweet)
+            tx.decisions.record(
+                noted(
+                    "dry_run",
+                    verdict.reason,
+                    now=now,
+                    kind="publish",
+                    profile=profile,
+                    slot=slot,
+                    tweet=tweet,
+                )
+            )
         self.parts.log.info("dry_run", tweet=str(tweet.id), text=tweet.text)
         return Outcome(kind=OutcomeKind.DRY_RUN, tweet=tweet, verdict=verdict)
 
-    def _record(self, profile: Profile, now: datetime, verdict: str, reason: str, **about: object) -> None:
-        with self.parts.database.transaction() as tx:
-            self._record_in(tx, profile, now, verdict, reason, **about)  # type: ignore[arg-type]  # same keywords
-
-    def _record_in(
+    def _record(
         self,
-        tx: Transaction,
         profile: Profile,
         now: datetime,
         verdict: str,
@@ -315,30 +239,8 @@ class PostingEngine:
         tweet: Tweet | None = None,
         until: datetime | None = None,
     ) -> None:
-        tx.decisions.record(
-            DecisionRecord(
-                at=now,
-                kind="publish",
-                verdict=verdict,
-                reason=reason,
-                profile_id=profile.id,
-                until=until,
-                slot_id=slot.id if slot else (tweet.slot_id if tweet else None),
-                tweet_id=tweet.id if tweet else None,
-            )
+        decision = noted(
+            verdict, reason, now=now, kind="publish", profile=profile, slot=slot, tweet=tweet, until=until
         )
-
-
-def _on_its_way(tweet: Tweet, claimed: Sequence[Slot]) -> bool:
-    """Whether a tick has to look at it: an intent was made, or it follows in a thread.
-
-    A draft whose slot was missed is on no way: it waits for a slot that has none.
-    """
-    if tweet.status in {TweetStatus.PUBLISHING, TweetStatus.UNKNOWN}:
-        return True
-    if tweet.status is not TweetStatus.APPROVED:
-        return False
-    if tweet.part > 1:
-        return True
-    wanted = tweet.origin is Origin.MANUAL or any(slot.id == tweet.slot_id for slot in claimed)
-    return wanted and tweet.attempts > 0
+        with self.parts.database.transaction() as tx:
+            tx.decisions.record(decision)

@@ -9,10 +9,10 @@ from decimal import Decimal
 
 from bot.core.model import DecisionRecord, Lease, Profile, Tweet
 from bot.core.states import Mode, TweetStatus
+from bot.engine.noting import weighed
 from bot.engine.parts import Outcome, OutcomeKind, Parts, Stopwatch, leased
 from bot.engine.posting_engine import PostingEngine
 from bot.engine.preparing import take_texts, write_draft
-from bot.engine.weighing import weighed
 
 LOOK_EVERY_SECONDS = 0.5
 SETTLE_ROUNDS = 4

@@ -10,11 +10,11 @@ from bot.core.drafts import Draft, DraftRequest, Source
 from bot.core.errors import Fatal, Retryable, WriterFailed
 from bot.core.guard import Judgement, Problem, judge
 from bot.core.limits import Verdict, Wait, Wanted
-from bot.core.model import Call, DecisionRecord, Plan, Profile, Slot, Tweet, TweetId
+from bot.core.model import Call, Plan, Profile, Slot, Tweet, TweetId
 from bot.core.states import Mode, Origin, TweetStatus
 from bot.core.text import fingerprint
+from bot.engine.noting import noted, weighed
 from bot.engine.parts import Outcome, OutcomeKind, Parts, leased
-from bot.engine.weighing import weighed
 from bot.ports import Transaction
 
 DUPLICATE_WINDOW = timedelta(days=30)
@@ -235,14 +235,7 @@ def _tweet(
 
 
 def _say(tx: Transaction, now: datetime, profile: Profile, tweet: Tweet, source: Source | None) -> None:
+    reason = f"written from {source.title}" if source else f"written by {tweet.writer}"
     tx.decisions.record(
-        DecisionRecord(
-            at=now,
-            kind="prepare",
-            verdict=tweet.status.value,
-            reason=f"written from {source.title}" if source else f"written by {tweet.writer}",
-            profile_id=profile.id,
-            slot_id=tweet.slot_id,
-            tweet_id=tweet.id,
-        )
+        noted(tweet.status.value, reason, now=now, kind="prepare", profile=profile, tweet=tweet)
     )

@@ -10,12 +10,12 @@ from bot.core.errors import (
     ServiceError,
 )
 from bot.core.limits import Wait, Wanted
-from bot.core.model import DecisionRecord, Lease, Posted, Profile, Tweet
+from bot.core.model import Lease, Posted, Profile, Tweet
 from bot.core.settling import is_stale
 from bot.core.states import CallState, SlotStatus, TweetStatus
+from bot.engine.noting import noted, weighed
 from bot.engine.parts import Outcome, OutcomeKind, Parts
 from bot.engine.recording import Intent, record
-from bot.engine.weighing import weighed
 from bot.ports import Transaction
 
 
@@ -127,17 +127,7 @@ def _doubt(
         reason="absent_long_ago",
     )
     reason = "its absence was proven a while ago: it is looked for again before it is resent"
-    tx.decisions.record(
-        DecisionRecord(
-            at=now,
-            kind="publish",
-            verdict="unknown",
-            reason=reason,
-            profile_id=profile.id,
-            slot_id=tweet.slot_id,
-            tweet_id=tweet.id,
-        )
-    )
+    tx.decisions.record(noted("unknown", reason, now=now, kind="publish", profile=profile, tweet=tweet))
     return Outcome(kind=OutcomeKind.UNKNOWN, reason="unsettled", detail=reason, tweet=doubted)
 
 

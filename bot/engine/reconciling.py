@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core.model import DecisionRecord, Lease, LivePost, Profile, Timeline, Tweet
+from bot.core.model import Lease, LivePost, Profile, Timeline, Tweet
 from bot.core.settling import LONGEST_PAUSE, Absence, covers, judge_absence, match, pause_after, read_after
 from bot.core.states import CallState, SlotStatus, TweetStatus
 from bot.engine.buying import buy_posts
 from bot.engine.limits_agent import READ_TIMELINE
+from bot.engine.noting import noted
 from bot.engine.parts import Parts
 from bot.engine.recording import break_thread, finish_slot, open_next_part
 from bot.ports import Transaction
@@ -37,12 +38,13 @@ def find_orphans(parts: Parts, profile: Profile, lease: Lease) -> int:
                 if call.state is CallState.RESERVED:
                     tx.ledger.change(call.id, CallState.UNKNOWN)
             tx.decisions.record(
-                _note(
-                    parts.clock.now(),
-                    profile,
-                    tweet,
+                noted(
                     "unknown",
                     "its process ended before the outcome was saved",
+                    now=parts.clock.now(),
+                    kind="reconcile",
+                    profile=profile,
+                    tweet=tweet,
                 )
             )
             parts.log.warning("orphan_found", tweet=str(tweet.id))
@@ -145,7 +147,9 @@ class _Look:
 
     def note(self, verdict: str, reason: str) -> None:
         """Leaves a decision row."""
-        self.tx.decisions.record(_note(self.now, self.profile, self.tweet, verdict, reason))
+        self.tx.decisions.record(
+            noted(verdict, reason, now=self.now, kind="reconcile", profile=self.profile, tweet=self.tweet)
+        )
 
     def adopt(self, found: LivePost) -> None:
         """The post exists: the row takes its id."""
@@ -227,15 +231,3 @@ def _settle(parts: Parts, profile: Profile, lease: Lease, seen: Tweet, timeline:
             tx.tweets.note(tweet.id, looked_at=look.now)
             return False
         return look.absent(judge_absence(tweet, now=look.now, delay=parts.settings.settle_delay))
-
-
-def _note(now: datetime, profile: Profile, tweet: Tweet, verdict: str, reason: str) -> DecisionRecord:
-    return DecisionRecord(
-        at=now,
-        kind="reconcile",
-        verdict=verdict,
-        reason=reason,
-        profile_id=profile.id,
-        slot_id=tweet.slot_id,
-        tweet_id=tweet.id,
-    )

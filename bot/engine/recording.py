@@ -16,6 +16,7 @@ from bot.core.errors import (
 from bot.core.limits import CREATE_POST, Verdict
 from bot.core.model import Call, CallId, DecisionRecord, Lease, Posted, Profile, Tweet
 from bot.core.states import CallState, Origin, SlotStatus, TweetStatus
+from bot.engine.noting import noted
 from bot.engine.parts import Outcome, OutcomeKind, Parts
 from bot.ports import Transaction
 
@@ -235,13 +236,6 @@ def break_thread(tx: Transaction, tweet: Tweet) -> None:
 def _note(
     now: datetime, intent: Intent, verdict: str, reason: str, *, until: datetime | None = None
 ) -> DecisionRecord:
-    return DecisionRecord(
-        at=now,
-        kind="publish",
-        verdict=verdict,
-        reason=reason,
-        profile_id=intent.profile.id,
-        until=until,
-        slot_id=intent.tweet.slot_id,
-        tweet_id=intent.tweet.id,
+    return noted(
+        verdict, reason, now=now, kind="publish", profile=intent.profile, tweet=intent.tweet, until=until
     )

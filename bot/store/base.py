@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Date, DateTime, Dialect, Enum, MetaData, Numeric, Text, Time, Uuid
+from sqlalchemy import Date, DateTime, Dialect, Enum, ForeignKey, MetaData, Numeric, Text, Time, Uuid
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -85,3 +85,8 @@ class Keyed(Stamped):
     id: Mapped[UUID] = mapped_column(
         primary_key=True, default=uuid4, server_default=sql_text("gen_random_uuid()"), sort_order=-1
     )
+
+
+def owned() -> Mapped[Any]:
+    """The column of a row that goes with its profile."""
+    return mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"), nullable=False)

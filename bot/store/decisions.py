@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from bot.core.model import DecisionRecord, ProfileId
-from bot.store.tables import DecisionRow
+from bot.store.books import DecisionRow
 
 START = "start"
 

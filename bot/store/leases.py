@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.errors import LeaseLost
 from bot.core.model import Lease, ProfileId
-from bot.store.tables import LeaseRow
+from bot.store.books import LeaseRow
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from bot.core.errors import UsageUnreadable
 from bot.core.limits import STARTS_WINDOW, Spent, Usage, month_start
 from bot.core.model import Call, CallId, ProfileId, TweetId
 from bot.core.states import CallKind, CallState, check_transition
+from bot.store.books import CallRow, DailyUsageRow
 from bot.store.decisions import DecisionTable
 from bot.store.rates import RateTable
-from bot.store.tables import CallRow, DailyUsageRow
 
 # Posts of the last day that a decision looks at; caps above this are X's own to hold.
 POSTS_AT_ONCE = 10_000

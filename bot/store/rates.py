@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from bot.core.limits import Seen
 from bot.core.model import Call, ProfileId, RateWindow
 from bot.core.states import CallKind, CallState
-from bot.store.tables import CallRow, RateRow
+from bot.store.books import CallRow, RateRow
 
 _WINDOW_LENGTHS = {
     "15m": timedelta(minutes=15),

@@ -107,18 +107,20 @@ class SlotTable:
 
 _DAYS_TO_LOOK_AT = 60
 _SLOTS_AT_ONCE = 500
+# The table's own columns: results of mapped attributes are looked up at several times the price.
+_COLUMN = SlotRow.__table__.c
 _COLUMNS = (
-    SlotRow.id,
-    SlotRow.profile_id,
-    SlotRow.due_at,
-    SlotRow.status,
-    SlotRow.plan_id,
-    SlotRow.local_date,
-    SlotRow.local_time,
-    SlotRow.timezone,
-    SlotRow.topic,
-    SlotRow.format,
-    SlotRow.reason,
+    _COLUMN.id,
+    _COLUMN.profile_id,
+    _COLUMN.due_at,
+    _COLUMN.status,
+    _COLUMN.plan_id,
+    _COLUMN.local_date,
+    _COLUMN.local_time,
+    _COLUMN.timezone,
+    _COLUMN.topic,
+    _COLUMN.format,
+    _COLUMN.reason,
 )
 _SLOTS: Select[*tuple[Any, ...]] = select(*_COLUMNS)
 

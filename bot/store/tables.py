@@ -1,9 +1,11 @@
-"""The tables as SQLAlchemy sees them; `alembic/` is what creates them, and a test compares the two."""
+"""The tables of what is posted, as SQLAlchemy sees them.
+
+`alembic/` is what creates them, and a test compares the two.
+"""
 
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +20,8 @@ from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bot.core.states import CallKind, CallState, LatePolicy, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
-from bot.store.base import Base, Keyed, Stamped
-
-
-def _owned() -> Mapped[Any]:
-    return mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"), nullable=False)
+from bot.core.states import LatePolicy, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
+from bot.store.base import Base, Keyed, Stamped, owned
 
 
 class ProfileRow(Keyed, Base):
@@ -58,7 +56,7 @@ class PlanRow(Keyed, Base):
         CheckConstraint("late_tolerance_seconds >= 0 AND spacing_seconds >= 0", name="seconds"),
     )
 
-    profile_id: Mapped[UUID] = _owned()
+    profile_id: Mapped[UUID] = owned()
     status: Mapped[PlanStatus] = mapped_column(server_default=PlanStatus.DRAFT.value)
     posts_per_day: Mapped[int] = mapped_column(server_default=sql_text("4"))
     topics: Mapped[list[str]] = mapped_column(server_default=sql_text("'[]'::jsonb"))
@@ -86,7 +84,7 @@ class SlotRow(Keyed, Base):
         Index("ix_posting_schedule_claimed", "profile_id", postgresql_where=sql_text("status = 'claimed'")),
     )
 
-    profile_id: Mapped[UUID] = _owned()
+    profile_id: Mapped[UUID] = owned()
     plan_id: Mapped[UUID | None] = mapped_column(ForeignKey("plans.id", ondelete="SET NULL"))
     due_at: Mapped[datetime]
     local_date: Mapped[date | None]
@@ -127,7 +125,7 @@ class TweetRow(Keyed, Base):
         ),
     )
 
-    profile_id: Mapped[UUID] = _owned()
+    profile_id: Mapped[UUID] = owned()
     slot_id: Mapped[UUID | None] = mapped_column(ForeignKey("posting_schedule.id", ondelete="SET NULL"))
     thread_id: Mapped[UUID | None] = mapped_column(ForeignKey("tweets.id", ondelete="CASCADE"))
     part: Mapped[int] = mapped_column(server_default=sql_text("1"))
@@ -179,7 +177,7 @@ class LearningRow(Keyed, Base):
     __tablename__ = "learning_data"
     __table_args__ = (UniqueConstraint("profile_id", "arm"),)
 
-    profile_id: Mapped[UUID] = _owned()
+    profile_id: Mapped[UUID] = owned()
     arm: Mapped[str]
     state: Mapped[dict[str, Any]] = mapped_column(server_default=sql_text("'{}'::jsonb"))
 
@@ -190,7 +188,7 @@ class AnalyticsRow(Keyed, Base):
     __tablename__ = "analytics"
     __table_args__ = (UniqueConstraint("profile_id", "date"),)
 
-    profile_id: Mapped[UUID] = _owned()
+    profile_id: Mapped[UUID] = owned()
     date: Mapped[date]
     figures: Mapped[dict[str, Any]] = mapped_column(server_default=sql_text("'{}'::jsonb"))
 
@@ -204,113 +202,13 @@ class ConfigRow(Stamped, Base):
     value: Mapped[Any] = mapped_column(JSONB)
 
 
-class DailyUsageRow(Stamped, Base):
-    """What one API was used for on one UTC day: always the sum of the ledger's counting rows."""
-
-    __tablename__ = "api_usage_tracking"
-    __table_args__ = (UniqueConstraint("date", "api_type"),)
-
-    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
-    date: Mapped[date]
-    api_type: Mapped[str]
-    tweets_posted: Mapped[int] = mapped_column(server_default=sql_text("0"))
-    reads_made: Mapped[int] = mapped_column(server_default=sql_text("0"))
-    tokens_used: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("0"))
-    cost_usd: Mapped[Decimal] = mapped_column(server_default=sql_text("0"))
-
-
-class CallRow(Keyed, Base):
-    """The ledger: one row a call, reserved before it is made."""
-
-    __tablename__ = "api_calls"
-    __table_args__ = (
-        CheckConstraint("units >= 0 AND tokens >= 0 AND cost_usd >= 0", name="amounts"),
-        Index(
-            "ix_api_calls_counting",
-            "profile_id",
-            "kind",
-            sql_text("at DESC"),
-            postgresql_include=["units", "cost_usd", "endpoint"],
-            postgresql_where=sql_text("state <> 'released'"),
-        ),
-        Index("ix_api_calls_tweet_id", "tweet_id"),
-        Index(
-            "ix_api_calls_open", "state", "at", postgresql_where=sql_text("state IN ('reserved', 'unknown')")
-        ),
-    )
-
-    profile_id: Mapped[UUID | None] = mapped_column(ForeignKey("profiles.id", ondelete="SET NULL"))
-    tweet_id: Mapped[UUID | None] = mapped_column(ForeignKey("tweets.id", ondelete="SET NULL"))
-    api: Mapped[str]
-    kind: Mapped[CallKind]
-    endpoint: Mapped[str]
-    units: Mapped[int]
-    tokens: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("0"))
-    cost_usd: Mapped[Decimal]
-    state: Mapped[CallState] = mapped_column(server_default=CallState.RESERVED.value)
-    at: Mapped[datetime]
-    note: Mapped[str | None]
-
-
-class RateRow(Stamped, Base):
-    """What X's own headers last said of one window of one endpoint."""
-
-    __tablename__ = "rate_windows"
-
-    profile_id: Mapped[UUID] = mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"), primary_key=True)
-    endpoint: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(primary_key=True)
-    quota: Mapped[int | None]
-    remaining: Mapped[int]
-    resets_at: Mapped[datetime]
-    seen_at: Mapped[datetime]
-    drift: Mapped[int] = mapped_column(server_default=sql_text("0"))
-    reason: Mapped[str] = mapped_column(server_default="")
-
-
-class DecisionRow(Keyed, Base):
-    """What one tick decided; the same decision again only counts up."""
-
-    __tablename__ = "decisions"
-    __table_args__ = (
-        Index("ix_decisions_profile_id_last_at", "profile_id", sql_text("last_at DESC")),
-        Index("ix_decisions_kind_at", "kind", sql_text("at DESC")),
-    )
-
-    profile_id: Mapped[UUID | None] = mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"))
-    at: Mapped[datetime]
-    last_at: Mapped[datetime]
-    repeated: Mapped[int] = mapped_column(server_default=sql_text("1"))
-    kind: Mapped[str]
-    verdict: Mapped[str]
-    reason: Mapped[str]
-    limit_name: Mapped[str | None]
-    used: Mapped[Decimal | None]
-    cap: Mapped[Decimal | None]
-    until: Mapped[datetime | None]
-    slot_id: Mapped[UUID | None] = mapped_column(ForeignKey("posting_schedule.id", ondelete="SET NULL"))
-    tweet_id: Mapped[UUID | None] = mapped_column(ForeignKey("tweets.id", ondelete="SET NULL"))
-    numbers: Mapped[dict[str, Any]] = mapped_column(server_default=sql_text("'{}'::jsonb"))
-
-
-class LeaseRow(Stamped, Base):
-    """The right to act for a profile, with a fencing number that only grows."""
-
-    __tablename__ = "leases"
-
-    profile_id: Mapped[UUID] = mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"), primary_key=True)
-    holder: Mapped[str]
-    fencing: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("1"))
-    expires_at: Mapped[datetime]
-
-
 class ConversationRow(Keyed, Base):
     """An operator's chat with the bot."""
 
     __tablename__ = "conversations"
     __table_args__ = (Index("ix_conversations_profile_id", "profile_id"),)
 
-    profile_id: Mapped[UUID] = _owned()
+    profile_id: Mapped[UUID] = owned()
     title: Mapped[str | None]
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 
 import pytest
 
@@ -102,6 +103,27 @@ def test_three_slots_are_three_posts_each_at_its_time(
     assert rows.count("tweets") == 3
     assert local_x.calls["POST /2/tweets 201"] == 3
     assert not [name for name in local_x.calls if name.startswith("POST") and name != "POST /2/tweets 201"]
+
+
+def test_a_worker_that_x_does_not_answer_asks_ever_more_seldom_whose_keys_these_are(
+    bot_process: BotProcess, rows: Rows, local_x: Sandbox
+) -> None:
+    local_x.arm("fail_503", endpoint="GET /2/users/me", count=3)
+    worker = start_worker(bot_process, BOT_TICK_SECONDS="0.2")
+
+    wait_for(bot_process, worker, "profile_ready")
+    stop(worker)
+
+    asked = [
+        datetime.fromisoformat(line["timestamp"])
+        for event in ("account_not_identified", "profile_ready")
+        for line in logged(bot_process, worker, event)
+    ]
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
+    assert len(pauses) == 3
+    assert all(pause >= timedelta(seconds=0.2 * 2**tries) for tries, pause in enumerate(pauses))
+    assert rows.one("SELECT handle FROM profiles")["handle"] == "sandbox_bot"
+    assert not local_x.posts()
 
 
 def test_two_workers_on_one_database_post_each_slot_once(

@@ -91,6 +91,19 @@ def test_what_others_posted_and_edited_is_reported(world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("read", "booked"), [("fail", []), ("lost", [(20, "unknown")]), ("half", [(3, "settled")])]
+)
+def test_a_read_that_fails_is_paid_for_as_far_as_x_may_have_served_it(
+    world: World, read: str, booked: list[tuple[int, str]]
+) -> None:
+    world.x.reads = [read]
+    assert audit(world.engine.parts, world.profile) is None
+    assert (
+        world.rows("SELECT units, state FROM api_calls WHERE kind = 'read' AND state <> 'released'") == booked
+    )
+
+
 def test_it_is_due_once_a_day(world: World) -> None:
     posted(world, "one")
     parts = world.engine.parts

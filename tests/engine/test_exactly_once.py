@@ -8,6 +8,8 @@ from bot.store.manager import DatabaseManager
 from tests.engine.schedules import play_many
 
 EXAMPLES_A_SHARD = 50
+# Counting what is covered would take longer than the schedules do.
+pytestmark = pytest.mark.no_cover
 
 
 @pytest.mark.parametrize("shard", range(10))

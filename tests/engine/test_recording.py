@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from bot.core.model import Posted
 from bot.core.states import TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind
-from tests.engine.world import World
+from tests.engine.world import BreakableDatabase, World
 
 TEXT = "answered while others act"
 BEYOND_THE_LEASE = 100.0
@@ -111,6 +113,42 @@ def test_a_yes_that_comes_after_a_resend_is_paid_for_and_told(
         (f"X made {first.x_tweet_id} after all",)
     ]
     assert world.rows("SELECT tweets_posted FROM api_usage_tracking WHERE tweets_posted > 0") == [(2,)]
+
+
+@pytest.mark.parametrize("moment", range(9))
+def test_a_yes_at_any_moment_of_anothers_settling_counts_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    """The answer is heard between two transactions of the worker that took the tweet over."""
+    called, heard = threading.Event(), threading.Event()
+    create = world.x.create_post
+
+    def create_post(text: str, *, reply_to: str | None = None) -> Posted:
+        posted = create(text, reply_to=reply_to)
+        called.set()
+        assert heard.wait(30)
+        return posted
+
+    monkeypatch.setattr(world.x, "create_post", create_post)
+    world.slot(0, TEXT)
+    profile = world.profile
+    first = threading.Thread(target=world.engine.tick, args=(profile,))
+    first.start()
+    assert called.wait(30)
+
+    def answer() -> None:
+        heard.set()
+        first.join(30)
+
+    world.clock.pass_time(BEYOND_THE_LEASE)
+    between = BreakableDatabase(world.manager, [*["ok"] * moment, answer])
+    second = world.new_engine()
+    replace(second, parts=replace(second.parts, database=between)).tick(profile)
+
+    assert heard.is_set()
+    assert not first.is_alive()
+    assert world.x.calls == 1
+    one_post(world)
 
 
 @pytest.mark.parametrize("script", ["refuse", "lost_before"])

@@ -123,6 +123,10 @@ class ScriptedX:
             raise Retryable("connection refused", code="x_unreachable")
         if kind == "lost":
             raise Retryable("no answer", code="no_answer")
+        if kind == "half":
+            error = Retryable("503 on the second page", code="x_trouble")
+            error.served = 3
+            raise error
         shown = [
             post
             for post in reversed(self.posts)
@@ -201,13 +205,19 @@ class PlainWriter:
 
 @dataclass
 class BreakableDatabase:
-    """The real data layer, which can be made to fail before or after a commit."""
+    """The real data layer, which can be made to fail before or after a commit.
+
+    A function among the failures is what happens before a transaction that is in order.
+    """
 
     manager: DatabaseManager
-    failures: list[str] = field(default_factory=list)
+    failures: list[str | Callable[[], object]] = field(default_factory=list)
 
     def transaction(self) -> AbstractContextManager[StoreTransaction]:
         kind = self.failures.pop(0) if self.failures else "ok"
+        if callable(kind):
+            kind()
+            kind = "ok"
         return self._transaction(kind)
 
     @contextmanager

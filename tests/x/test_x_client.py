@@ -233,6 +233,26 @@ def test_a_lookup_leaves_out_what_does_not_exist(x: ScriptedX, client: XClient) 
         client.lookup(["13"])
 
 
+def test_a_post_that_x_keeps_back_from_a_lookup_is_there_without_its_text(
+    x: ScriptedX, client: XClient
+) -> None:
+    """Only "not found" says that a post is gone; a look at one that is not shown proves nothing."""
+    problems = "https://api.twitter.com/2/problems"
+    x.answers(
+        200,
+        {
+            "data": [ROW],
+            "errors": [
+                {"value": "13", "type": f"{problems}/resource-not-found"},
+                {"value": "14", "type": f"{problems}/not-authorized-for-resource"},
+                {"value": "15"},
+            ],
+        },
+    )
+    found = client.lookup(["12", "13", "14", "15"]).posts
+    assert [(live.x_tweet_id, live.text) for live in found] == [("12", "hello"), ("14", ""), ("15", "")]
+
+
 def test_a_lookup_asks_for_a_hundred_at_a_time(x: ScriptedX, client: XClient) -> None:
     assert client.lookup([]).posts == ()
     x.plays_answers((200, {"data": [post(1)]}), (200, {"data": [post(2)]}))

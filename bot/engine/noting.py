@@ -1,11 +1,11 @@
-"""A verdict as a decision row: what was weighed, for whom, about what."""
+"""What was decided as a decision row: for whom, about what, because of what."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from bot.core.limits import Verdict
-from bot.core.model import DecisionRecord, Profile, SlotId, TweetId
+from bot.core.model import DecisionRecord, Profile, Slot, SlotId, Tweet, TweetId
 
 
 def weighed(
@@ -45,4 +45,39 @@ def weighed(
             gauge.name: {"used": str(gauge.used), "cap": None if gauge.cap is None else str(gauge.cap)}
             for gauge in verdict.gauges
         },
+    )
+
+
+def noted(
+    verdict: str,
+    reason: str,
+    *,
+    now: datetime,
+    kind: str,
+    profile: Profile,
+    slot: Slot | None = None,
+    tweet: Tweet | None = None,
+    until: datetime | None = None,
+) -> DecisionRecord:
+    """The row that `why` reads where no limit was weighed.
+
+    Args:
+        verdict: one word for what came of it.
+        reason: why, for a person.
+        now: when.
+        kind: which job decided.
+        profile: for whom.
+        slot: the slot concerned; the tweet's own when left out.
+        tweet: the tweet concerned.
+        until: when the same is looked at again.
+    """
+    return DecisionRecord(
+        at=now,
+        kind=kind,
+        verdict=verdict,
+        reason=reason,
+        profile_id=profile.id,
+        until=until,
+        slot_id=slot.id if slot else (tweet.slot_id if tweet else None),
+        tweet_id=tweet.id if tweet else None,
     )

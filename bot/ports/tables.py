@@ -1,4 +1,4 @@
-"""What the engine needs from the outside, each need on its own and small."""
+"""What the engine needs of the rows, table by table, and the transaction that holds them together."""
 
 from __future__ import annotations
 
@@ -7,84 +7,23 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from bot.core.drafts import Draft, DraftRequest, ModelUsage, SourceReading
 from bot.core.limits import Usage
 from bot.core.model import (
-    Account,
     Call,
     CallId,
     DecisionRecord,
     Lease,
     Plan,
-    Posted,
     Profile,
     ProfileId,
     RateWindow,
     Slot,
     SlotId,
-    Timeline,
     Tweet,
     TweetId,
 )
 from bot.core.schedule import SlotWish
 from bot.core.states import CallState, SlotStatus, TweetStatus
-
-
-class Clock(Protocol):
-    """Tells the time, and waits for it."""
-
-    def now(self) -> datetime:
-        """The aware moment."""
-        ...
-
-    def wait(self, seconds: float) -> None:
-        """Lets so much time pass; returns early when the program is asked to stop."""
-        ...
-
-
-class X(Protocol):
-    """The account on X."""
-
-    def me(self) -> Account:
-        """Whose keys these are."""
-        ...
-
-    def create_post(self, text: str, *, reply_to: str | None = None) -> Posted:
-        """Posts; raises one of Retryable, Refused, Fatal, OutcomeUnknown."""
-        ...
-
-    def lookup(self, ids: Sequence[str]) -> Timeline:
-        """Posts by id; those that don't exist are simply not there."""
-        ...
-
-    def timeline(self, x_user_id: str, *, since_id: str | None = None, limit: int = 100) -> Timeline:
-        """The account's own posts, newest first."""
-        ...
-
-
-class Sources(Protocol):
-    """Where texts come from."""
-
-    def read(self) -> SourceReading:
-        """All items; raises SourceUnreadable when there is none."""
-        ...
-
-
-class Writer(Protocol):
-    """Turns items into a draft."""
-
-    @property
-    def name(self) -> str:
-        """Who writes: `offline` or `openai:MODEL`."""
-        ...
-
-    def estimate(self, request: DraftRequest) -> ModelUsage | None:
-        """The most tokens that writing this may spend; None for a writer that spends none."""
-        ...
-
-    def write(self, request: DraftRequest) -> Draft:
-        """Writes; raises WriterFailed, Retryable or Fatal."""
-        ...
 
 
 class Profiles(Protocol):
