@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from bot.core.model import DecisionRecord, ProfileId
 from bot.store.books import DecisionRow
@@ -28,11 +28,7 @@ class DecisionTable:
         """
         last = (
             self.connection.execute(
-                select(DecisionRow.__table__)
-                .where(_belongs_to(decision.profile_id))
-                .order_by(DecisionRow.last_at.desc())
-                .limit(1)
-                .with_for_update()
+                _LAST_OF_NOBODY if decision.profile_id is None else _LAST, {"profile_id": decision.profile_id}
             )
             .mappings()
             .one_or_none()
@@ -43,14 +39,13 @@ class DecisionTable:
             and all(last[column] == getattr(decision, name) for column, name in _SAME.items())
         ):
             self.connection.execute(
-                update(DecisionRow)
-                .where(DecisionRow.id == last["id"])
-                .values(
-                    repeated=DecisionRow.repeated + 1,
-                    last_at=decision.at,
-                    used=decision.used,
-                    numbers=dict(decision.numbers),
-                )
+                _COUNT_UP,
+                {
+                    "row": last["id"],
+                    "last_at": decision.at,
+                    "used": decision.used,
+                    "numbers": dict(decision.numbers),
+                },
             )
             return
         values = {column: getattr(decision, name) for column, name in _SAME.items()}
@@ -101,6 +96,22 @@ _SAME = {
 
 def _belongs_to(profile_id: ProfileId | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - SQLAlchemy's own expression type
     return DecisionRow.profile_id.is_(None) if profile_id is None else DecisionRow.profile_id == profile_id
+
+
+# What every tick leaves is built once: building a statement takes longer than its answer.
+_NEWEST = select(DecisionRow.__table__).order_by(DecisionRow.last_at.desc()).limit(1).with_for_update()
+_LAST = _NEWEST.where(DecisionRow.profile_id == bindparam("profile_id"))
+_LAST_OF_NOBODY = _NEWEST.where(DecisionRow.profile_id.is_(None))
+_COUNT_UP = (
+    update(DecisionRow.__table__)  # type: ignore[arg-type]  # a mapped class's table is one
+    .where(DecisionRow.id == bindparam("row"))
+    .values(
+        repeated=DecisionRow.repeated + 1,
+        last_at=bindparam("last_at"),
+        used=bindparam("used"),
+        numbers=bindparam("numbers"),
+    )
+)
 
 
 def _decision(row: RowMapping) -> DecisionRecord:

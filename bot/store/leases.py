@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.errors import LeaseLost
@@ -42,11 +42,7 @@ class LeaseTable:
         Raises:
             LeaseLost: it ran out, or another worker holds it.
         """
-        held = self.connection.execute(
-            select(LeaseRow.fencing, LeaseRow.expires_at)
-            .where(LeaseRow.profile_id == lease.profile_id)
-            .with_for_update()
-        ).one_or_none()
+        held = self.connection.execute(_HELD, {"profile_id": lease.profile_id}).one_or_none()
         if held is None or held.fencing != lease.fencing or held.expires_at <= now:
             raise LeaseLost("another worker acts for this profile now: nothing was written")
 
@@ -62,4 +58,9 @@ class LeaseTable:
         )
 
 
+_HELD = (
+    select(LeaseRow.fencing, LeaseRow.expires_at)
+    .where(LeaseRow.profile_id == bindparam("profile_id"))
+    .with_for_update()
+)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

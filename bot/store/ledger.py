@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    bindparam,
     func,
     insert,
     literal,
@@ -174,48 +175,25 @@ class LedgerTable:
             )
 
     def _posts_of_a_day(self, profile_id: ProfileId | None, now: datetime) -> tuple[Spent, ...]:
-        counted = _counting(
-            profile_id, CallKind.POST, CallRow.at, CallRow.units, since=CallRow.at > now - timedelta(hours=24)
-        ).subquery()
-        rows = self.connection.execute(
-            select(counted.c.at, counted.c.units).order_by(counted.c.at.desc()).limit(POSTS_AT_ONCE)
-        )
-        return tuple(Spent(at=at, units=units) for at, units in rows)
+        statement = _DAY_OF_NOBODY if profile_id is None else _DAY
+        values = {"profile_id": profile_id, "after": now - timedelta(hours=24)}
+        return tuple(Spent(at=at, units=units) for at, units in self.connection.execute(statement, values))
 
     def _month(self, profile_id: ProfileId | None, now: datetime) -> _Month:
-        sums = []
-        for kind in (CallKind.POST, CallKind.READ):
-            counted = _counting(
-                profile_id, kind, CallRow.units, since=CallRow.at >= month_start(now)
-            ).subquery()
-            sums.append(select(func.coalesce(func.sum(counted.c.units), 0)).scalar_subquery())
-        posts, reads = self.connection.execute(select(*sums)).one()
+        statement = _MONTH_OF_NOBODY if profile_id is None else _MONTH
+        values = {"profile_id": profile_id, "start": month_start(now)}
+        posts, reads = self.connection.execute(statement, values).one()
         return _Month(posts=int(posts), reads=int(reads))
 
     def _money(self, now: datetime) -> tuple[Decimal, int]:
-        first, today = month_start(now).date(), now.date()
-        row = self.connection.execute(
-            select(
-                func.coalesce(func.sum(DailyUsageRow.cost_usd), Decimal(0)),
-                func.coalesce(func.sum(DailyUsageRow.tokens_used).filter(DailyUsageRow.date == today), 0),
-            ).where(DailyUsageRow.date >= first)
-        )
-        cost, tokens = row.one()
+        values = {"first": month_start(now).date(), "today": now.date()}
+        cost, tokens = self.connection.execute(_MONEY, values).one()
         return Decimal(cost), int(tokens)
 
     def _last_post_at(self, profile_id: ProfileId | None) -> datetime | None:
         if profile_id is None:
             return None
-        return self.connection.scalar(
-            select(CallRow.at)
-            .where(
-                CallRow.profile_id == profile_id,
-                CallRow.kind == CallKind.POST,
-                CallRow.state != CallState.RELEASED,
-            )
-            .order_by(CallRow.at.desc())
-            .limit(1)
-        )
+        return self.connection.scalar(_LAST_POST, {"profile_id": profile_id})
 
 
 @contextmanager
@@ -246,19 +224,51 @@ def mend(missing: Sequence[str]) -> str:
     )
 
 
-def _counting(
-    profile_id: ProfileId | None, kind: CallKind, *columns: Any, since: ColumnElement[bool]
-) -> Select[Any] | Any:
+# What every decision asks is built once: building a statement takes longer than its answer.
+
+
+def _counting(kind: CallKind, *columns: Any, since: ColumnElement[bool], nobody: bool) -> Any:
     """Rows that count for a profile: its own, and those that belong to nobody in particular."""
     base = select(*columns, literal(1)).where(
         CallRow.kind == kind, CallRow.state != CallState.RELEASED, since
     )
-    nobody = base.where(CallRow.profile_id.is_(None))
-    if profile_id is None:
-        return nobody
-    return union_all(base.where(CallRow.profile_id == profile_id), nobody)
+    unowned = base.where(CallRow.profile_id.is_(None))
+    return (
+        unowned if nobody else union_all(base.where(CallRow.profile_id == bindparam("profile_id")), unowned)
+    )
 
 
+def _day(*, nobody: bool) -> Select[Any]:
+    since = CallRow.at > bindparam("after")
+    counted = _counting(CallKind.POST, CallRow.at, CallRow.units, since=since, nobody=nobody).subquery()
+    return select(counted.c.at, counted.c.units).order_by(counted.c.at.desc()).limit(POSTS_AT_ONCE)
+
+
+def _month(*, nobody: bool) -> Select[Any]:
+    since = CallRow.at >= bindparam("start")
+    sums = []
+    for kind in (CallKind.POST, CallKind.READ):
+        counted = _counting(kind, CallRow.units, since=since, nobody=nobody).subquery()
+        sums.append(select(func.coalesce(func.sum(counted.c.units), 0)).scalar_subquery())
+    return select(*sums)
+
+
+_DAY, _DAY_OF_NOBODY = _day(nobody=False), _day(nobody=True)
+_MONTH, _MONTH_OF_NOBODY = _month(nobody=False), _month(nobody=True)
+_MONEY = select(
+    func.coalesce(func.sum(DailyUsageRow.cost_usd), Decimal(0)),
+    func.coalesce(func.sum(DailyUsageRow.tokens_used).filter(DailyUsageRow.date == bindparam("today")), 0),
+).where(DailyUsageRow.date >= bindparam("first"))
+_LAST_POST = (
+    select(CallRow.at)
+    .where(
+        CallRow.profile_id == bindparam("profile_id"),
+        CallRow.kind == CallKind.POST,
+        CallRow.state != CallState.RELEASED,
+    )
+    .order_by(CallRow.at.desc())
+    .limit(1)
+)
 _CALL_COLUMNS = (
     CallRow.id,
     CallRow.profile_id,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, exc
+from sqlalchemy import URL, Connection, Engine, RootTransaction, exc
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
 from bot.core.errors import BotError, DatabaseUnavailable, SchemaOutdated
@@ -108,8 +108,8 @@ class DatabaseManager:
         begun = time.perf_counter()
         try:
             with self.translated():
-                connection = self._connect()
-                with connection, connection.begin():
+                connection, transaction = self._begin()
+                with connection, transaction:
                     yield StoreTransaction(connection)
         finally:
             self.spent_ms += (time.perf_counter() - begun) * 1000
@@ -121,8 +121,8 @@ class DatabaseManager:
             DatabaseUnavailable: there is no answer.
         """
         with self.translated():
-            connection = self._connect()
-            with connection, connection.begin():
+            connection, transaction = self._begin()
+            with connection, transaction:
                 begun = time.perf_counter()
                 connection.exec_driver_sql("SELECT 1")
                 return (time.perf_counter() - begun) * 1000
@@ -131,14 +131,31 @@ class DatabaseManager:
         """Gives every connection back."""
         self._engine.dispose()
 
-    def _connect(self) -> Connection:
+    def _begin(self) -> tuple[Connection, RootTransaction]:
+        """A transaction whose first words, its bounds, were answered.
+
+        A connection that the server has dropped meanwhile shows it here, where all can be tried
+        again, so that none has to be asked whether it still stands.
+        """
         for _ in range(CONNECT_ATTEMPTS - 1):
-            try:
-                return self._engine.connect()
-            except OperationalError as error:
-                if not _is_transient(error):
-                    raise
-        return self._engine.connect()
+            with suppress(_NothingHappened):
+                return self._try_to_begin()
+        try:
+            return self._try_to_begin()
+        except _NothingHappened as error:
+            raise error.cause from None
+
+    def _try_to_begin(self) -> tuple[Connection, RootTransaction]:
+        connection = None
+        try:
+            connection = self._engine.connect()
+            return connection, connection.begin()
+        except (OperationalError, InterfaceError) as error:
+            if connection is not None:
+                connection.close()
+            if _is_transient(error):
+                raise _NothingHappened(error) from error
+            raise
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -165,7 +182,15 @@ def unavailable(error: Exception, place: str) -> DatabaseUnavailable:
     )
 
 
-def _is_transient(error: OperationalError) -> bool:
+class _NothingHappened(Exception):
+    """A transaction did not begin, and another try may."""
+
+    def __init__(self, cause: DBAPIError) -> None:
+        self.cause = cause
+        super().__init__(str(cause))
+
+
+def _is_transient(error: DBAPIError) -> bool:
     # A wrong password or a missing database stays wrong; a refused connection may pass. libpq gives
     # errors of connecting no code, so its words have to do.
     said = str(error.orig)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Plan, PlanId, Profile, ProfileId
@@ -24,8 +24,7 @@ class ProfileTable:
 
     def all(self) -> Sequence[Profile]:
         """Every profile, oldest first."""
-        rows = self.connection.execute(_PROFILES.order_by(ProfileRow.created_at, ProfileRow.id)).mappings()
-        return [_profile(row) for row in rows]
+        return [_profile(row) for row in self.connection.execute(_PROFILES).mappings()]
 
     def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
         """Adds a profile."""
@@ -52,10 +51,7 @@ class ProfileTable:
 
     def active_plan(self, profile_id: ProfileId) -> Plan | None:
         """The one plan that fills slots."""
-        statement = select(PlanRow.__table__).where(
-            PlanRow.profile_id == profile_id, PlanRow.status == PlanStatus.ACTIVE
-        )
-        row = self.connection.execute(statement).mappings().one_or_none()
+        row = self.connection.execute(_ACTIVE_PLAN, {"profile_id": profile_id}).mappings().one_or_none()
         return None if row is None else _plan(row)
 
     def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
@@ -97,19 +93,23 @@ class ProfileTable:
         return _profile(self.connection.execute(statement).mappings().one())
 
 
-@dataclass(frozen=True)
+@dataclass
 class ConfigTable:
-    """`bot_config`."""
+    """`bot_config`, read once a transaction: one decision weighs by one set of settings."""
 
     connection: Connection
+    _read: dict[str, Any] | None = field(default=None, init=False, repr=False)
 
     def get(self, key: str) -> Any:
         """The value, or None."""
-        return self.connection.scalar(select(ConfigRow.value).where(ConfigRow.key == key))
+        if self._read is None:
+            self._read = {row.key: row.value for row in self.connection.execute(_SETTINGS)}
+        return self._read.get(key)
 
     def put(self, key: str, value: Any) -> None:
         """Sets it."""
         statement = upsert(ConfigRow).values(key=key, value=value)
+        self._read = None
         self.connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[ConfigRow.key], set_={"value": statement.excluded.value}
@@ -126,17 +126,23 @@ _CARRIED = (
     "spacing_seconds",
     "include_links",
 )
+_COLUMN = ProfileRow.__table__.c
 _PROFILE_COLUMNS = (
-    ProfileRow.id,
-    ProfileRow.auth_user_id,
-    ProfileRow.handle,
-    ProfileRow.x_user_id,
-    ProfileRow.timezone,
-    ProfileRow.mode,
-    ProfileRow.paused,
-    ProfileRow.pause_reason,
+    _COLUMN.id,
+    _COLUMN.auth_user_id,
+    _COLUMN.handle,
+    _COLUMN.x_user_id,
+    _COLUMN.timezone,
+    _COLUMN.mode,
+    _COLUMN.paused,
+    _COLUMN.pause_reason,
 )
-_PROFILES = select(*_PROFILE_COLUMNS)
+# What every tick asks is built once: building a statement takes longer than its answer.
+_PROFILES = select(*_PROFILE_COLUMNS).order_by(ProfileRow.created_at, ProfileRow.id)
+_ACTIVE_PLAN = select(PlanRow.__table__).where(
+    PlanRow.profile_id == bindparam("profile_id"), PlanRow.status == PlanStatus.ACTIVE
+)
+_SETTINGS = select(ConfigRow.key, ConfigRow.value)
 
 
 def _profile(row: RowMapping) -> Profile:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Plan, ProfileId, Slot, SlotId
@@ -55,30 +55,15 @@ class SlotTable:
 
     def overdue(self, profile_id: ProfileId, *, now: datetime) -> Sequence[Slot]:
         """Planned slots whose moment has come, oldest first."""
-        return self._slots(
-            _SLOTS.where(
-                SlotRow.profile_id == profile_id,
-                SlotRow.status == SlotStatus.PLANNED,
-                SlotRow.due_at <= now,
-            )
-        )
+        return self._slots(_OVERDUE, profile_id=profile_id, now=now)
 
     def claimed(self, profile_id: ProfileId) -> Sequence[Slot]:
         """Slots whose tweet is on its way."""
-        return self._slots(
-            _SLOTS.where(SlotRow.profile_id == profile_id, SlotRow.status == SlotStatus.CLAIMED)
-        )
+        return self._slots(_CLAIMED, profile_id=profile_id)
 
     def upcoming(self, profile_id: ProfileId, *, after: datetime, before: datetime) -> Sequence[Slot]:
         """Planned slots in an interval, oldest first."""
-        return self._slots(
-            _SLOTS.where(
-                SlotRow.profile_id == profile_id,
-                SlotRow.status == SlotStatus.PLANNED,
-                SlotRow.due_at > after,
-                SlotRow.due_at <= before,
-            )
-        )
+        return self._slots(_UPCOMING, profile_id=profile_id, after=after, before=before)
 
     def move(self, slot_id: SlotId, status: SlotStatus, *, reason: str | None = None) -> Slot:
         """Changes a slot's state along the diagram.
@@ -100,9 +85,8 @@ class SlotTable:
         )
         return _slot(self.connection.execute(statement).mappings().one())
 
-    def _slots(self, statement: Select[*tuple[Any, ...]]) -> Sequence[Slot]:
-        rows = self.connection.execute(statement.order_by(SlotRow.due_at).limit(_SLOTS_AT_ONCE)).mappings()
-        return [_slot(row) for row in rows]
+    def _slots(self, statement: Select[*tuple[Any, ...]], **values: object) -> Sequence[Slot]:
+        return [_slot(row) for row in self.connection.execute(statement, values).mappings()]
 
 
 _DAYS_TO_LOOK_AT = 60
@@ -122,7 +106,17 @@ _COLUMNS = (
     _COLUMN.format,
     _COLUMN.reason,
 )
-_SLOTS: Select[*tuple[Any, ...]] = select(*_COLUMNS)
+# What every tick asks is built once: building a statement takes longer than its answer.
+_SLOTS: Select[*tuple[Any, ...]] = (
+    select(*_COLUMNS)
+    .where(SlotRow.profile_id == bindparam("profile_id"))
+    .order_by(SlotRow.due_at)
+    .limit(_SLOTS_AT_ONCE)
+)
+_PLANNED = _SLOTS.where(SlotRow.status == SlotStatus.PLANNED)
+_OVERDUE = _PLANNED.where(SlotRow.due_at <= bindparam("now"))
+_UPCOMING = _PLANNED.where(SlotRow.due_at > bindparam("after"), SlotRow.due_at <= bindparam("before"))
+_CLAIMED = _SLOTS.where(SlotRow.status == SlotStatus.CLAIMED)
 
 
 def _slot(row: RowMapping) -> Slot:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
 
 from bot.core.drafts import Source
 from bot.core.model import ProfileId, SlotId, Tweet, TweetId
@@ -45,7 +45,7 @@ class TweetTable:
         Raises:
             LookupError: there is none.
         """
-        row = self.connection.execute(_TWEETS.where(TweetRow.id == tweet_id)).mappings().one_or_none()
+        row = self.connection.execute(_ONE, {"tweet_id": tweet_id}).mappings().one_or_none()
         if row is None:
             raise LookupError(f"tweet {tweet_id} is gone")
         return _tweet(row)
@@ -64,12 +64,8 @@ class TweetTable:
 
     def with_status(self, profile_id: ProfileId, *statuses: TweetStatus) -> Sequence[Tweet]:
         """Open tweets in these states, oldest intent first."""
-        statement = _TWEETS.where(
-            TweetRow.profile_id == profile_id,
-            TweetRow.status.in_(_ALIVE),
-            TweetRow.status.in_(statuses),
-        ).order_by(TweetRow.intent_at.nulls_last(), TweetRow.part, TweetRow.created_at)
-        return [_tweet(row) for row in self.connection.execute(statement).mappings()]
+        values = {"profile_id": profile_id, "statuses": statuses}
+        return [_tweet(row) for row in self.connection.execute(_OPEN, values).mappings()]
 
     def open(self, profile_id: ProfileId) -> Sequence[Tweet]:
         """Every tweet that is not at an end."""
@@ -86,9 +82,7 @@ class TweetTable:
         Raises:
             ForbiddenTransition: the diagram does not draw it.
         """
-        current = self.connection.scalar(
-            select(TweetRow.status).where(TweetRow.id == tweet_id).with_for_update()
-        )
+        current = self.connection.scalar(_STATUS, {"tweet_id": tweet_id})
         if current is None:
             raise LookupError(f"tweet {tweet_id} is gone")
         check_transition(current, status)
@@ -237,6 +231,14 @@ _COLUMNS = (
     _COLUMN.created_at,
 )
 _TWEETS = select(*_COLUMNS)
+# What ticks ask again and again is built once: building a statement takes longer than its answer.
+_ONE = _TWEETS.where(TweetRow.id == bindparam("tweet_id"))
+_STATUS = select(TweetRow.status).where(TweetRow.id == bindparam("tweet_id")).with_for_update()
+_OPEN = _TWEETS.where(
+    TweetRow.profile_id == bindparam("profile_id"),
+    TweetRow.status.in_(_ALIVE),
+    TweetRow.status.in_(bindparam("statuses", expanding=True)),
+).order_by(TweetRow.intent_at.nulls_last(), TweetRow.part, TweetRow.created_at)
 
 
 def _tweet(row: RowMapping) -> Tweet:

@@ -331,10 +331,10 @@ class World:
 
     def run(self, seconds: float, *, every: float = 5.0) -> None:
         """Ticks for so long, starting a new process where one is killed."""
-        end = self.clock.true + timedelta(seconds=seconds)
+        end, profile = self.clock.true + timedelta(seconds=seconds), self.profile
         while self.clock.true < end:
             try:
-                self.engine.tick(self.profile)
+                self.engine.tick(profile)
             except DatabaseUnavailable:
                 pass
             except Killed:

@@ -15,7 +15,7 @@ from time import monotonic, sleep
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import URL, Engine, insert, text
+from sqlalchemy import URL, Engine, create_engine, insert, text
 
 from bot.core.states import LatePolicy, Mode, PlanStatus, TweetStatus
 from bot.core.text import fingerprint
@@ -117,7 +117,8 @@ class Rig:
 
     @cached_property
     def engine(self) -> Engine:
-        return create_engine_for(self.url, pool_size=3)
+        # A look must survive a server that went and came back.
+        return create_engine(self.url, pool_size=3, pool_pre_ping=True)
 
     @cached_property
     def program(self) -> BotProcess:
