@@ -39,6 +39,23 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return TESTS_A_CORE * (os.cpu_count() or 1)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Has every process start with its share of the long tests, so that none is left over at the end.
+
+    Each process gets an equal run of the list, and takes from the others' ends when it is done.
+    """
+    processes = getattr(config, "workerinput", {"workercount": 1})["workercount"]
+    long = [item for item in items if item.get_closest_marker("long")]
+    short = [item for item in items if not item.get_closest_marker("long")]
+    run = -(-len(items) // processes)
+    items.clear()
+    for number in range(processes):
+        first = long[number::processes]
+        items += [*first, *short[: run - len(first)]]
+        del short[: run - len(first)]
+
+
 def pytest_sessionfinish() -> None:
     """Ends what the tests started for themselves, before coverage is summed up."""
     close_nurseries()

@@ -71,6 +71,7 @@ def stop(worker: WarmProcess) -> None:
     assert worker.wait(timeout=5) == 0
 
 
+@pytest.mark.long
 def test_three_slots_are_three_posts_each_at_its_time(
     bot_process: BotProcess, rows: Rows, local_x: Sandbox
 ) -> None:

@@ -133,6 +133,7 @@ def test_dead_before_the_record(cluster: Cluster, mortal: Rig) -> None:
     assert mortal.tweets()[0]["reason"] is None
 
 
+@pytest.mark.long
 def test_dead_for_longer_than_an_outcome_waits(cluster: Cluster, mortal: Rig) -> None:
     mortal.x.arm("slow_first_byte", seconds=0.5)
     worker = mortal.wait_ready(mortal.start())

@@ -12,6 +12,7 @@ SLOTS = 20
 KILLS = 12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kills", "seed"), [(200, 1), (KILLS, 2)])
 def test_twenty_slots_survive_kills_anywhere(
     new_rig: NewRig, record_property: Record, kills: int, seed: int
@@ -28,6 +29,7 @@ def test_twenty_slots_survive_kills_anywhere(
     assert tally.blows == kills, tally
 
 
+@pytest.mark.long
 def test_kills_in_a_storm(new_rig: NewRig, record_property: Record) -> None:
     rig = new_rig(**HASTY)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.campaigns import HASTY, freeze_anyone
 from tests.faults.conftest import NewRig
 from tests.faults.report import CAMPAIGN, Record
@@ -10,6 +12,7 @@ SLOTS = 100
 PAUSES = 10
 
 
+@pytest.mark.long
 def test_a_hundred_tweets_survive_frozen_workers(new_rig: NewRig, record_property: Record) -> None:
     # A process that freezes with its call half sent leaves the last word to X.
     rig = new_rig(refuses_copies=True, **HASTY)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from bot.x.client import XClient
 
 NOW = datetime(2026, 12, 30, 22, 15, tzinfo=UTC)
-CERTIFICATE = Path(__file__).with_name("localhost.pem")
 KEYS = {
     "api_key": "consumerkeyconsumerkey",
     "api_secret": "consumersecretconsumersecret",
@@ -223,11 +223,29 @@ def x() -> Iterator[ScriptedX]:
     server.close()
 
 
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Signs certificates that nobody trusts but who is told to."""
+    return trustme.CA()
+
+
 @pytest.fixture
-def tls_x(x: ScriptedX) -> ScriptedX:
+def tls_x(x: ScriptedX, authority: trustme.CA) -> ScriptedX:
+    """X behind TLS."""
     x.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    x.tls.load_cert_chain(CERTIFICATE)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(x.tls)
     return x
+
+
+@pytest.fixture
+def trusted_x(
+    tls_x: ScriptedX, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ScriptedX:
+    """X behind TLS, with a certificate that the client trusts."""
+    trusted = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
+    return tls_x
 
 
 @pytest.fixture

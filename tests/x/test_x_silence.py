@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from tests.x.conftest import ScriptedX
 
 MakeClient = Callable[..., "XClient"]
-CERTIFICATE = Path(__file__).with_name("localhost.pem")
 initialise = Deadline.__init__
 CREATED = b'{"data": {"id": "1", "text": "hello"}}'
 LOST = [
@@ -129,19 +127,17 @@ def test_a_certificate_that_is_not_trusted_got_nothing(tls_x: ScriptedX, make_cl
     ("scene", "data"), [("garbles", b""), ("says", b""), ("dribbles", b"HTTP/1.1 201 Created\r\nX: ")]
 )
 def test_tls_that_fails_after_the_post_was_sent_is_unknown(
-    tls_x: ScriptedX, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, scene: str, data: bytes
+    trusted_x: ScriptedX, make_client: MakeClient, scene: str, data: bytes
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
-    tls_x.plays_scene(scene, data)
-    client = make_client(tls_x.url, read_timeout=0.3)
+    trusted_x.plays_scene(scene, data)
+    client = make_client(trusted_x.url, read_timeout=0.3)
     assert outcome(lambda: client.create_post("hello")) == (OutcomeUnknown, "no_answer")
-    assert len(tls_x.heard) == 1
+    assert len(trusted_x.heard) == 1
 
 
-def test_tls_works(tls_x: ScriptedX, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
-    tls_x.answers(201, CREATED)
-    assert make_client(tls_x.url).create_post("hello").x_tweet_id == "1"
+def test_tls_works(trusted_x: ScriptedX, make_client: MakeClient) -> None:
+    trusted_x.answers(201, CREATED)
+    assert make_client(trusted_x.url).create_post("hello").x_tweet_id == "1"
 
 
 @pytest.mark.parametrize("url", ["", "api.x.com", "ftp://127.0.0.1", "http://"])
