@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bot.core.model import Profile
     from bot.engine.parts import Outcome, Stopwatch
 
+# Of the draining time, for what a start that was left has to put away.
+_LAST_SECONDS = 1.0
 DONE, FAILED, WRONG_CALL, DECIDED_NOT_TO, UNKNOWN = range(5)
 _EXIT = {
     "posted": DONE,
@@ -63,10 +66,16 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         with open_bot(settings, sandbox=options.sandbox, needs_x=True, stop=watch.stop) as bot:
             return Worker(bot, begun=watch.begun).run()
 
-    if watch.over(work, patience=settings.bot_drain_seconds) is False:
+    drained = watch.over(work, patience=max(0, settings.bot_drain_seconds - _LAST_SECONDS))
+    if drained is False:
         # The thread of the abandoned call would hold the interpreter's exit up until the call ends.
         logging.shutdown()
         os._exit(DONE)
+    if drained is None:
+        # What was left may hold a lock that the interpreter's last steps wait for.
+        last = threading.Timer(_LAST_SECONDS, os._exit, (DONE,))
+        last.daemon = True
+        last.start()
     return DONE
 
 

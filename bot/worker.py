@@ -39,13 +39,14 @@ class Watch:
         self.begun = threading.Event()
 
     def over(self, work: Callable[[], bool], *, patience: float) -> bool | None:
-        """What `work` returns; None when it was asked to stop and had not begun `patience` seconds later.
+        """What `work` returns; None when it was asked to stop before it had begun, and came to nothing.
 
-        Until it has begun, nothing is half done that a start would not find: it is then left where it
-        waits, for a database or for X, and ends with the program.
+        Until it has begun, nothing is half done that the next start would not find. It is waited for
+        `patience` seconds, and then left where it waits, for a database or for X: signals do again
+        what they do to any program, which has only to end.
 
         Raises:
-            Exception: whatever `work` raised.
+            Exception: whatever `work` raised, unless it was asked to stop before it had begun.
         """
         for number in SIGNALS:
             signal.signal(number, self._heard)
@@ -62,12 +63,18 @@ class Watch:
         # The system may hand a signal to any thread, and Python runs its handler only once the main
         # thread wakes up: one that waits for ever would sleep through it.
         while not wait([ended], timeout=WAKE_SECONDS).done:
-            if not self.stop.is_set() or self.begun.is_set():
+            if not self._given_up:
                 continue
             patient_until = patient_until or monotonic() + patience
             if monotonic() > patient_until:
+                for number in SIGNALS:
+                    signal.signal(number, signal.SIG_DFL)
                 return None
-        return ended.result()
+        return None if self._given_up and ended.exception() else ended.result()
+
+    @property
+    def _given_up(self) -> bool:
+        return self.stop.is_set() and not self.begun.is_set()
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
         self.stop.set()
@@ -125,7 +132,10 @@ class Worker:
         Raises:
             BotError: it could not start, or an operator has to mend something first.
         """
-        self._start()
+        for step in (self._bot.announce, self._note_start, self._meet_account):
+            if self._bot.clock.stop.is_set():
+                return True
+            step()
         self._begun.set()
         scheduler = self._scheduler()
         scheduler.start()
@@ -139,15 +149,14 @@ class Worker:
             self._abandon()
         return drained
 
-    def _start(self) -> None:
-        bot = self._bot
-        bot.announce()
-        with bot.manager.transaction() as tx:
+    def _note_start(self) -> None:
+        now = self._bot.clock.now()
+        with self._bot.manager.transaction() as tx:
             tx.decisions.record(
-                DecisionRecord(
-                    at=bot.clock.now(), kind="start", verdict="started", reason="the worker started"
-                )
+                DecisionRecord(at=now, kind="start", verdict="started", reason="the worker started")
             )
+
+    def _meet_account(self) -> None:
         self._profile = self._identify()
         if self._profile is not None:
             self._foretell(self._profile)
@@ -169,15 +178,15 @@ class Worker:
 
     def _identify(self) -> Profile | None:
         """The profile, or None while X can't be reached; wrong keys end the worker."""
+        # Ever more seldom, whatever comes of it: an answer that is lost may be billed.
+        self._ask_at = self._bot.clock.now() + self._ask_pause
+        self._ask_pause = min(self._ask_pause * 2, LONGEST_PAUSE)
         try:
             profile = self._bot.identify(keep=True)
         except Fatal:
             raise
         except ServiceError as error:
             self._bot.log.warning("account_not_identified", code=error.code, error=error.line)
-            # Ever more seldom: an answer that is lost may be billed.
-            self._ask_at = self._bot.clock.now() + self._ask_pause
-            self._ask_pause = min(self._ask_pause * 2, LONGEST_PAUSE)
             return None
         ensure_plan(self._bot.engine.parts, profile, posts_per_day=self._bot.settings.bot_posts_per_day)
         fill_schedule(self._bot.engine.parts, profile)

@@ -6,12 +6,19 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from bot import worker
+from bot.clock import SystemClock
 from bot.core.errors import DatabaseUnavailable
-from bot.worker import SIGNALS, Watch
+from bot.settings import Settings
+from bot.worker import SIGNALS, Watch, Worker
+
+if TYPE_CHECKING:
+    from bot.bootstrap import Bot
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +75,30 @@ def test_a_start_that_hangs_is_left_where_it_is(watch: Watch, number: signal.Sig
 
     try:
         assert watch.over(work, patience=0.05) is None
+        # The next signal ends the program, whatever holds it up.
+        assert signal.getsignal(number) is signal.SIG_DFL
     finally:
         hangs.set()
+
+
+def test_what_goes_wrong_in_a_start_that_is_given_up_is_nobodys_business(watch: Watch) -> None:
+    def work() -> bool:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert watch.stop.wait(10)
+        raise DatabaseUnavailable("it was asked to stop, too", fix="start it")
+
+    assert watch.over(work, patience=30) is None
+
+
+def test_what_goes_wrong_after_it_has_begun_is_raised(watch: Watch) -> None:
+    def work() -> bool:
+        watch.begun.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert watch.stop.wait(10)
+        raise DatabaseUnavailable("the outcome can't be saved", fix="start it")
+
+    with pytest.raises(DatabaseUnavailable, match="the outcome"):
+        watch.over(work, patience=30)
 
 
 def test_work_that_has_begun_is_waited_for(watch: Watch) -> None:
@@ -82,3 +111,20 @@ def test_work_that_has_begun_is_waited_for(watch: Watch) -> None:
         return True
 
     assert watch.over(work, patience=0.01) is True
+
+
+def test_a_start_that_is_asked_to_stop_writes_and_buys_nothing_more() -> None:
+    stop, begun = threading.Event(), threading.Event()
+
+    @dataclass
+    class Starting:
+        """A bot that is asked to stop as soon as its database answers; it has nothing else to use."""
+
+        settings: Settings = field(default_factory=Settings)
+        clock: SystemClock = field(default_factory=lambda: SystemClock(stop))
+
+        def announce(self) -> None:
+            stop.set()
+
+    assert Worker(cast("Bot", Starting()), begun=begun).run() is True
+    assert not begun.is_set()

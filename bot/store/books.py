@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.core.states import CallKind, CallState
 from bot.store.base import Base, Keyed, Stamped
+from bot.store.tables import ProfileRow, SlotRow, TweetRow
 
 
 class DailyUsageRow(Stamped, Base):
@@ -50,8 +51,8 @@ class CallRow(Keyed, Base):
         ),
     )
 
-    profile_id: Mapped[UUID | None] = mapped_column(ForeignKey("profiles.id", ondelete="SET NULL"))
-    tweet_id: Mapped[UUID | None] = mapped_column(ForeignKey("tweets.id", ondelete="SET NULL"))
+    profile_id: Mapped[UUID | None] = mapped_column(ForeignKey(ProfileRow.id, ondelete="SET NULL"))
+    tweet_id: Mapped[UUID | None] = mapped_column(ForeignKey(TweetRow.id, ondelete="SET NULL"))
     api: Mapped[str]
     kind: Mapped[CallKind]
     endpoint: Mapped[str]
@@ -68,7 +69,7 @@ class RateRow(Stamped, Base):
 
     __tablename__ = "rate_windows"
 
-    profile_id: Mapped[UUID] = mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"), primary_key=True)
+    profile_id: Mapped[UUID] = mapped_column(ForeignKey(ProfileRow.id, ondelete="CASCADE"), primary_key=True)
     endpoint: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     quota: Mapped[int | None]
@@ -88,7 +89,7 @@ class DecisionRow(Keyed, Base):
         Index("ix_decisions_kind_at", "kind", sql_text("at DESC")),
     )
 
-    profile_id: Mapped[UUID | None] = mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"))
+    profile_id: Mapped[UUID | None] = mapped_column(ForeignKey(ProfileRow.id, ondelete="CASCADE"))
     at: Mapped[datetime]
     last_at: Mapped[datetime]
     repeated: Mapped[int] = mapped_column(server_default=sql_text("1"))
@@ -99,8 +100,8 @@ class DecisionRow(Keyed, Base):
     used: Mapped[Decimal | None]
     cap: Mapped[Decimal | None]
     until: Mapped[datetime | None]
-    slot_id: Mapped[UUID | None] = mapped_column(ForeignKey("posting_schedule.id", ondelete="SET NULL"))
-    tweet_id: Mapped[UUID | None] = mapped_column(ForeignKey("tweets.id", ondelete="SET NULL"))
+    slot_id: Mapped[UUID | None] = mapped_column(ForeignKey(SlotRow.id, ondelete="SET NULL"))
+    tweet_id: Mapped[UUID | None] = mapped_column(ForeignKey(TweetRow.id, ondelete="SET NULL"))
     numbers: Mapped[dict[str, Any]] = mapped_column(server_default=sql_text("'{}'::jsonb"))
 
 
@@ -109,7 +110,7 @@ class LeaseRow(Stamped, Base):
 
     __tablename__ = "leases"
 
-    profile_id: Mapped[UUID] = mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"), primary_key=True)
+    profile_id: Mapped[UUID] = mapped_column(ForeignKey(ProfileRow.id, ondelete="CASCADE"), primary_key=True)
     holder: Mapped[str]
     fencing: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("1"))
     expires_at: Mapped[datetime]

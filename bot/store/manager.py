@@ -150,10 +150,10 @@ class DatabaseManager:
         try:
             connection = self._engine.connect()
             return connection, connection.begin()
-        except (OperationalError, InterfaceError) as error:
+        except DBAPIError as error:
             if connection is not None:
                 connection.close()
-            if _is_transient(error):
+            if error.connection_invalidated or _is_transient(error):
                 raise _NothingHappened(error) from error
             raise
 
@@ -193,6 +193,8 @@ class _NothingHappened(Exception):
 def _is_transient(error: DBAPIError) -> bool:
     # A wrong password or a missing database stays wrong; a refused connection may pass. libpq gives
     # errors of connecting no code, so its words have to do.
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return False
     said = str(error.orig)
     return "authentication failed" not in said and "does not exist" not in said
 

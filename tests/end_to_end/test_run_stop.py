@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -81,7 +82,9 @@ def test_a_signal_while_the_database_is_being_opened_stops_it(
     bot_process: BotProcess, silent_database: socket.socket, number: signal.Signals
 ) -> None:
     port = silent_database.getsockname()[1]
-    worker = bot_process.start("run", **QUICK, DATABASE_URL=f"postgresql://bot@127.0.0.1:{port}/bot")
+    worker = bot_process.start(
+        "run", **QUICK, BOT_DRAIN_SECONDS="2", DATABASE_URL=f"postgresql://bot@127.0.0.1:{port}/bot"
+    )
     connection, _ = silent_database.accept()
 
     with connection:
@@ -103,6 +106,29 @@ def test_a_signal_while_x_is_asked_whose_keys_these_are_stops_it(
 
     assert rows.count("tweets") == 0
     assert "Traceback" not in stderr(bot_process, worker)
+
+
+def test_a_start_that_hangs_on_the_way_out_too_ends_all_the_same(tmp_path: Path) -> None:
+    """Another process holds the lock under which the embedded database is started and stopped."""
+    program = BotProcess(
+        folder=tmp_path,
+        environment={
+            "BOT_DATA_DIR": str(tmp_path / "data"),
+            "XDG_RUNTIME_DIR": str(tmp_path),
+            "LOG_FORMAT": "json",
+        },
+    )
+    runtime = tmp_path / "python_PostgresServer"
+    runtime.mkdir()
+    with (runtime / ".lockfile").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        worker = program.start("run", "--sandbox")
+        eventually((tmp_path / "data" / "postgres").exists, what="the start of the database")
+
+        code = ends(worker, signal.SIGTERM)
+
+    assert code == 0
+    assert stderr(program, worker) == ""
 
 
 @SIGNALS

@@ -106,10 +106,12 @@ def test_three_slots_are_three_posts_each_at_its_time(
     assert not [name for name in local_x.calls if name.startswith("POST") and name != "POST /2/tweets 201"]
 
 
-def test_a_worker_that_x_does_not_answer_asks_ever_more_seldom_whose_keys_these_are(
-    bot_process: BotProcess, rows: Rows, local_x: Sandbox
+@pytest.mark.parametrize("then", ["fail_503", "refuse_401"])
+def test_a_worker_that_x_did_not_answer_asks_ever_more_seldom_whose_keys_these_are(
+    bot_process: BotProcess, rows: Rows, local_x: Sandbox, then: str
 ) -> None:
-    local_x.arm("fail_503", endpoint="GET /2/users/me", count=3)
+    local_x.arm("fail_503", endpoint="GET /2/users/me", count=1)
+    local_x.arm(then, endpoint="GET /2/users/me", count=2)
     worker = start_worker(bot_process, BOT_TICK_SECONDS="0.2")
 
     wait_for(bot_process, worker, "profile_ready")
@@ -117,12 +119,13 @@ def test_a_worker_that_x_does_not_answer_asks_ever_more_seldom_whose_keys_these_
 
     asked = [
         datetime.fromisoformat(line["timestamp"])
-        for event in ("account_not_identified", "profile_ready")
+        for event in ("account_not_identified", "job_failed", "profile_ready")
         for line in logged(bot_process, worker, event)
     ]
     pauses = [later - earlier for earlier, later in pairwise(asked)]
     assert len(pauses) == 3
-    assert all(pause >= timedelta(seconds=0.2 * 2**tries) for tries, pause in enumerate(pauses))
+    # Each is a tick twice as often as the one before, less what the answer took.
+    assert all(pause >= timedelta(seconds=0.1 * 2**tries) for tries, pause in enumerate(pauses))
     assert rows.one("SELECT handle FROM profiles")["handle"] == "sandbox_bot"
     assert not local_x.posts()
 

@@ -330,7 +330,10 @@ class World:
             return [tx.tweets.get(tweet_id) for tweet_id in ids]
 
     def run(self, seconds: float, *, every: float = 5.0) -> None:
-        """Ticks for so long, starting a new process where one is killed."""
+        """Ticks for so long, starting a new process where one is killed.
+
+        Nobody changes the profile meanwhile: it is read once.
+        """
         end, profile = self.clock.true + timedelta(seconds=seconds), self.profile
         while self.clock.true < end:
             try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 
+import psycopg
 import pytest
-from sqlalchemy import URL, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import URL, Connection, event, text
+from sqlalchemy.exc import IntegrityError, InternalError
 
 from bot.core.errors import BotError, DatabaseUnavailable, SchemaOutdated
 from bot.core.model import Profile
@@ -268,6 +270,27 @@ def test_a_connection_that_was_cut_off_is_replaced(manager: DatabaseManager, dat
 
     with manager.transaction() as tx:
         assert tx.connection.scalar(text("SELECT pg_backend_pid()")) != session
+
+
+@pytest.mark.parametrize(("dropped", "begun"), [(True, 2), (False, 1)])
+def test_only_a_connection_that_was_dropped_is_replaced_whatever_the_pooler_calls_it(
+    manager: DatabaseManager, dropped: bool, begun: int
+) -> None:
+    """A pooler may end a connection with a code that stands for an error of the server's own."""
+    cause = psycopg.errors.InternalError_("the pooler gave this connection up")
+    begins: list[Connection] = []
+
+    def begin(connection: Connection) -> None:
+        begins.append(connection)
+        if len(begins) == 1:
+            raise InternalError("SET LOCAL", {}, cause, connection_invalidated=dropped)
+
+    event.listen(manager.engine, "begin", begin)
+    told: AbstractContextManager[object] = nullcontext() if dropped else pytest.raises(InternalError)
+    with told:
+        assert manager.ping() > 0
+    assert len(begins) == begun
+    assert manager.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # of the pool in use
 
 
 def test_a_statement_that_takes_too_long_ends_in_the_bots_words(manager: DatabaseManager) -> None:

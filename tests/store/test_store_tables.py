@@ -1,16 +1,21 @@
-"""What CONTRACT promises of the tables, and what the database keeps by itself."""
+"""What users may rely on of the tables, and what the database keeps by itself."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, Select, Update, select, text
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.types import NullType
 
+from bot import store
 from bot.core.model import Profile
 from bot.core.states import TweetStatus
 from bot.store.base import Base
@@ -206,3 +211,24 @@ def test_ids_are_made_by_the_database_where_a_hand_leaves_them_out(manager: Data
 
     assert row.id is not None
     assert row.mode == "auto"
+
+
+def test_every_value_of_a_statement_that_is_built_once_has_its_type() -> None:
+    """A column that names another table takes its type from there, once that table is known."""
+    rooms = [
+        importlib.import_module(f"bot.store.{room.name}") for room in pkgutil.iter_modules(store.__path__)
+    ]
+    statements = {
+        f"{room.__name__}.{name}": value
+        for room in rooms
+        for name, value in vars(room).items()
+        if isinstance(value, (Select, Update))
+    }
+    assert len(statements) > 10
+    untyped = {
+        f"{name}: {bind.key}"
+        for name, statement in statements.items()
+        for bind in statement.compile(dialect=PGDialect()).binds.values()  # type: ignore[no-untyped-call]  # as SQLAlchemy wrote it
+        if isinstance(bind.type, NullType)
+    }
+    assert untyped == set()
