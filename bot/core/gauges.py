@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -197,15 +197,7 @@ def _restarts(usage: Usage, now: datetime) -> Iterator[Gauge]:
 
 
 def _closed(gauge: Gauge, *, frees_at: datetime | None) -> Gauge:
-    return Gauge(
-        name=gauge.name,
-        used=gauge.used,
-        cap=gauge.cap,
-        window=gauge.window,
-        resets_at=gauge.resets_at,
-        frees_at=frees_at,
-        never=frees_at is None,
-    )
+    return replace(gauge, frees_at=frees_at, never=frees_at is None)
 
 
 def _decimal(value: Decimal | int | None) -> Decimal | None:
