@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -60,6 +61,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     from bot.bootstrap import open_bot
     from bot.worker import Watch, Worker
 
+    gc.freeze()
+    gc.enable()
     watch = Watch()
 
     def work() -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bot import worker
+from bot.cli import run
 from bot.clock import SystemClock
 from bot.core.errors import DatabaseUnavailable
 from bot.settings import Settings
@@ -128,3 +131,21 @@ def test_a_start_that_is_asked_to_stop_writes_and_buys_nothing_more() -> None:
 
     assert Worker(cast("Bot", Starting()), begun=begun).run() is True
     assert not begun.is_set()
+
+
+def test_a_program_that_runs_for_months_searches_for_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short command does not: it would take longer than what it asks."""
+    seen = []
+
+    def over(_watch: Watch, _work: object, *, patience: float) -> bool:
+        seen.append((gc.isenabled(), patience))
+        return True
+
+    monkeypatch.setattr(Watch, "over", over)
+    gc.disable()
+    try:
+        assert run(Settings(), Namespace(sandbox=False)) == 0
+        assert seen == [(True, 3.0)]
+    finally:
+        gc.enable()
+        gc.unfreeze()
