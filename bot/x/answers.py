@@ -28,6 +28,7 @@ _FIX_APP = (
 _FIX_ACCOUNT = "log in to the account on x.com and settle what X asks there"
 _FIX_ADDRESS = "check X_API_BASE_URL"
 _FIX_CREDITS = "buy credits in the X developer portal"
+_FIX_NETWORK = "check this machine's network, its proxy settings and X_API_BASE_URL; X got nothing"
 _FIX_PROXY = "give the proxy the name and password it wants"
 
 # Error numbers of API v1.1, which v2 still sends now and then.
@@ -86,7 +87,7 @@ def silence(method: str, error: BaseException) -> ServiceError:
     if any(isinstance(link, InvalidSchema | InvalidURL | MissingSchema) for link in chain):
         return Fatal(f"X's address can't be called: {said}", code="wrong_address", fix=_FIX_ADDRESS)
     if any(isinstance(link, ConnectTimeoutError) for link in chain):
-        return Retryable(f"X can't be reached: {said}", code="x_unreachable")
+        return Retryable(f"X can't be reached: {said}", code="x_unreachable", fix=_FIX_NETWORK)
     if method != "POST":
         return Retryable(f"X gave no answer: {said}", code="no_answer")
     return OutcomeUnknown(f"X may have the post but gave no answer: {said}", code="no_answer")

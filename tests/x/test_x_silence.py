@@ -140,6 +140,14 @@ def test_tls_works(trusted_x: ScriptedX, make_client: MakeClient) -> None:
     assert make_client(trusted_x.url).create_post("hello").x_tweet_id == "1"
 
 
+def test_an_x_that_is_not_there_is_told_with_where_to_look(make_client: MakeClient) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(Retryable) as caught:
+        make_client(f"http://127.0.0.1:{port}").create_post("hello")
+    assert "X_API_BASE_URL" in caught.value.fix
+
+
 @pytest.mark.parametrize("url", ["", "api.x.com", "ftp://127.0.0.1", "http://"])
 def test_an_address_that_is_none_is_fatal(make_client: MakeClient, url: str) -> None:
     assert outcome(lambda: make_client(url).create_post("hello")) == (Fatal, "wrong_address")
