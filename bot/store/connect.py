@@ -9,6 +9,14 @@ from bot.core.errors import SettingError
 
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_MS = 10_000
+# A connection that a network forgot in silence is known for dead within half a minute; by itself
+# the system would wait a quarter of an hour, and the worker with it.
+LIVENESS = {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 LOCK_TIMEOUT_MS = 8_000
 
 
@@ -49,7 +57,11 @@ def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
         pool_recycle=1800,
         hide_parameters=True,
-        connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        connect_args={
+            "prepare_threshold": None,
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            **LIVENESS,
+        },
     )
 
     @event.listens_for(engine, "begin")

