@@ -45,7 +45,7 @@ def gather(parts: Parts, profile: Profile) -> Agenda:
         now = parts.clock.now()
         plan = tx.profiles.active_plan(profile.id)
         claimed = tx.slots.claimed(profile.id)
-        coming = tx.slots.upcoming(profile.id, after=now, before=now + timedelta(days=7))
+        coming = tx.slots.upcoming(profile.id, after=now, before=now + timedelta(days=7), limit=1)
         return Agenda(
             now=now,
             plan=plan,

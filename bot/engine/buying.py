@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from bot.core.errors import ServiceError
 from bot.core.limits import Wait
-from bot.core.model import Call, DecisionRecord, Profile, Timeline
+from bot.core.model import Call, Profile, Timeline
 from bot.core.states import CallState
-from bot.engine.noting import weighed
+from bot.engine.noting import noted, weighed
 from bot.engine.parts import Parts
 
 # X may have served what never arrived, or arrived in pieces.
@@ -53,9 +53,7 @@ def buy_posts(
             else:
                 tx.ledger.change(call.id, state)
             parts.limits.learn(tx, profile, endpoint, error, now=now)
-            tx.decisions.record(
-                DecisionRecord(at=now, kind=kind, verdict="retry", reason=error.line, profile_id=profile.id)
-            )
+            tx.decisions.record(noted("retry", error.line, now=now, kind=kind, profile=profile))
         parts.log.warning("read_failed", endpoint=endpoint, code=error.code, error=error.line)
         return None
     with parts.database.transaction() as tx:

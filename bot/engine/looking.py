@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -85,7 +84,7 @@ def report_status(
         )
     with database.transaction() as tx:
         plan = tx.profiles.active_plan(profile.id)
-        upcoming: Sequence[Slot] = tx.slots.upcoming(profile.id, after=now, before=now + timedelta(days=8))
+        coming = tx.slots.upcoming(profile.id, after=now, before=now + timedelta(days=8), limit=1)
         decisions = tx.decisions.last(profile.id, limit=1)
         return StatusReport(
             as_of=now,
@@ -93,7 +92,7 @@ def report_status(
             posts_per_day=plan.posts_per_day if plan else None,
             open=tx.tweets.counts(profile.id),
             last_post=tx.tweets.last_posted(profile.id),
-            next_slot=upcoming[0] if upcoming else None,
+            next_slot=coming[0] if coming else None,
             last_decision=decisions[0] if decisions else None,
             verdict=usage.verdict,
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.core.model import DecisionRecord, Plan, Profile
+from bot.core.model import Plan, Profile
 from bot.core.schedule import days_to_plan, wishes
+from bot.engine.noting import noted
 from bot.engine.parts import Parts
 from bot.ports import Transaction
 
@@ -30,15 +31,8 @@ def fill_schedule(parts: Parts, profile: Profile) -> int:
             return 0
         added = _add_days(parts, tx, profile, plan, now)
         if added:
-            tx.decisions.record(
-                DecisionRecord(
-                    at=now,
-                    kind="plan",
-                    verdict="planned",
-                    reason=f"{added} slots for the next {parts.settings.plan_days} days",
-                    profile_id=profile.id,
-                )
-            )
+            reason = f"{added} slots for the next {parts.settings.plan_days} days"
+            tx.decisions.record(noted("planned", reason, now=now, kind="plan", profile=profile))
             parts.log.info("slots_planned", profile=profile.handle, slots=added)
     return added
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
-from bot.core.model import DecisionRecord, Lease, Profile, Tweet
+from bot.core.model import Lease, Profile, Tweet
 from bot.core.states import Mode, TweetStatus
-from bot.engine.noting import weighed
+from bot.engine.noting import noted, weighed
 from bot.engine.parts import Outcome, OutcomeKind, Parts, Stopwatch, leased
 from bot.engine.posting_engine import PostingEngine
 from bot.engine.preparing import take_texts, write_draft
@@ -150,12 +150,7 @@ def _record(parts: Parts, profile: Profile, outcome: Outcome) -> None:
     if outcome.verdict is not None:
         return
     with parts.database.transaction() as tx:
+        reason = outcome.detail or outcome.reason or ""
         tx.decisions.record(
-            DecisionRecord(
-                at=parts.clock.now(),
-                kind="prepare",
-                verdict=outcome.kind.value,
-                reason=outcome.detail or outcome.reason or "",
-                profile_id=profile.id,
-            )
+            noted(outcome.kind.value, reason, now=parts.clock.now(), kind="prepare", profile=profile)
         )

@@ -77,7 +77,9 @@ class Slots(Protocol):
         """Slots whose tweet is on its way."""
         ...
 
-    def upcoming(self, profile_id: ProfileId, *, after: datetime, before: datetime) -> Sequence[Slot]:
+    def upcoming(
+        self, profile_id: ProfileId, *, after: datetime, before: datetime, limit: int | None = None
+    ) -> Sequence[Slot]:
         """Planned slots in an interval, oldest first."""
         ...
 

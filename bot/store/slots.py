@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, select, update
+from sqlalchemy import Connection, Integer, RowMapping, Select, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Plan, ProfileId, Slot, SlotId
@@ -61,9 +61,12 @@ class SlotTable:
         """Slots whose tweet is on its way."""
         return self._slots(_CLAIMED, profile_id=profile_id)
 
-    def upcoming(self, profile_id: ProfileId, *, after: datetime, before: datetime) -> Sequence[Slot]:
-        """Planned slots in an interval, oldest first."""
-        return self._slots(_UPCOMING, profile_id=profile_id, after=after, before=before)
+    def upcoming(
+        self, profile_id: ProfileId, *, after: datetime, before: datetime, limit: int | None = None
+    ) -> Sequence[Slot]:
+        """Planned slots in an interval, oldest first; so many at the most."""
+        most = limit or _SLOTS_AT_ONCE
+        return self._slots(_UPCOMING, profile_id=profile_id, after=after, before=before, most=most)
 
     def move(self, slot_id: SlotId, status: SlotStatus, *, reason: str | None = None) -> Slot:
         """Changes a slot's state along the diagram.
@@ -115,7 +118,9 @@ _SLOTS: Select[*tuple[Any, ...]] = (
 )
 _PLANNED = _SLOTS.where(SlotRow.status == SlotStatus.PLANNED)
 _OVERDUE = _PLANNED.where(SlotRow.due_at <= bindparam("now"))
-_UPCOMING = _PLANNED.where(SlotRow.due_at > bindparam("after"), SlotRow.due_at <= bindparam("before"))
+_UPCOMING = _PLANNED.where(SlotRow.due_at > bindparam("after"), SlotRow.due_at <= bindparam("before")).limit(
+    bindparam("most", type_=Integer)
+)
 _CLAIMED = _SLOTS.where(SlotRow.status == SlotStatus.CLAIMED)
 
 

@@ -49,6 +49,15 @@ def test_a_reader_that_wakes_after_its_lease_moved_settles_nothing(world: World)
     world.check_books()
 
 
+def keep_up(world: World, text: str, what_x_does: str) -> None:
+    """A post whose outcome nobody heard is found absent, and a pause keeps its resend up."""
+    world.slot(0, text)
+    world.x.script = [what_x_does]
+    world.engine.tick(world.profile)
+    world.change("UPDATE profiles SET paused = true")
+    world.run(200, every=10)
+
+
 def test_nothing_new_is_posted_while_an_outcome_is_unknown(world: World) -> None:
     world.x.visibility = timedelta(seconds=20)
     world.slot(0, "unheard")
@@ -112,11 +121,7 @@ def test_a_resend_that_was_kept_up_is_looked_for_again_first(world: World) -> No
     """X shows the post only after it was taken for absent, while a pause keeps the resend up."""
     world.x.refuses_duplicates = False
     world.x.visibility = timedelta(seconds=150)
-    world.slot(0, "shown late")
-    world.x.script = ["error_after"]
-    world.engine.tick(world.profile)
-    world.change("UPDATE profiles SET paused = true")
-    world.run(200, every=10)
+    keep_up(world, "shown late", "error_after")
     assert [tweet.reason for tweet in world.tweets()] == ["absent"]
     world.change("UPDATE profiles SET paused = false")
     world.run(100, every=10)
@@ -126,11 +131,7 @@ def test_a_resend_that_was_kept_up_is_looked_for_again_first(world: World) -> No
 
 
 def test_a_resend_that_was_kept_up_still_goes_out_when_the_text_is_nowhere(world: World) -> None:
-    world.slot(0, "lost for good")
-    world.x.script = ["lost_before"]
-    world.engine.tick(world.profile)
-    world.change("UPDATE profiles SET paused = true")
-    world.run(200, every=10)
+    keep_up(world, "lost for good", "lost_before")
     world.change("UPDATE profiles SET paused = false")
     world.run(200, every=10)
     assert [(tweet.status, tweet.resends) for tweet in world.tweets()] == [(TweetStatus.POSTED, 1)]
@@ -217,11 +218,7 @@ def test_one_read_that_fails_hours_after_the_call_is_made_again_soon(world: Worl
 
 
 def test_nothing_new_goes_out_in_the_tick_that_doubts_an_absence(world: World) -> None:
-    world.slot(0, "kept up")
-    world.x.script = ["lost_before"]
-    world.engine.tick(world.profile)
-    world.change("UPDATE profiles SET paused = true")
-    world.run(200, every=10)
+    keep_up(world, "kept up", "lost_before")
     world.slot(0, "due when the pause ends")
     world.change("UPDATE profiles SET paused = false")
     world.engine.tick(world.profile)
