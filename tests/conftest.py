@@ -18,6 +18,7 @@ from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate
 from tests.faults.report import pytest_terminal_summary
 from tests.support.processes import BotProcess
+from tests.support.supabase import as_supabase_makes_it
 from tests.support.warm import close_nurseries
 
 # Here and not in a folder's own: with xdist the process that reports collects no folders.
@@ -89,8 +90,12 @@ def postgres_url(postgres: PostgresServer) -> URL:
 
 @pytest.fixture(scope="session")
 def template(postgres_url: URL) -> str:
-    """A migrated database to copy; a copy takes a twentieth of the time of a migration."""
+    """A migrated database to copy; a copy takes a twentieth of the time of a migration.
+
+    Its roles and grants are those of a platform that grants everything to whoever is signed in.
+    """
     admin(postgres_url, f'CREATE DATABASE "{TEMPLATE}"')
+    as_supabase_makes_it(postgres_url.set(database=TEMPLATE))
     manager = DatabaseManager(postgres_url.set(database=TEMPLATE))
     migrate(manager)
     manager.close()
@@ -104,6 +109,13 @@ def empty_url(postgres_url: URL) -> Iterator[URL]:
     admin(postgres_url, f'CREATE DATABASE "{name}"')
     yield postgres_url.set(database=name)
     admin(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def platform_url(empty_url: URL) -> URL:
+    """A database without tables, with the roles and default grants of Supabase."""
+    as_supabase_makes_it(empty_url)
+    return empty_url
 
 
 @pytest.fixture

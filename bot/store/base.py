@@ -8,7 +8,19 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Date, DateTime, Dialect, Enum, ForeignKey, MetaData, Numeric, Text, Time, Uuid
+from sqlalchemy import (
+    Date,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    ForeignKeyConstraint,
+    MetaData,
+    Numeric,
+    Text,
+    Time,
+    Uuid,
+)
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -90,3 +102,18 @@ class Keyed(Stamped):
 def owned() -> Mapped[Any]:
     """The column of a row that goes with its profile."""
     return mapped_column(ForeignKey("profiles.id", ondelete="CASCADE"), nullable=False)
+
+
+def of_the_same_profile(column: str, table: str, *, ondelete: str) -> ForeignKeyConstraint:
+    """A reference to a row that belongs to the same profile; the database refuses any other.
+
+    Args:
+        column: what holds the other row's id.
+        table: where the other row is.
+        ondelete: what becomes of this row when the other one goes.
+    """
+    return ForeignKeyConstraint(
+        ["profile_id", column],
+        [f"{table}.profile_id", f"{table}.id"],
+        ondelete=ondelete,
+    )

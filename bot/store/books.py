@@ -12,8 +12,8 @@ from sqlalchemy import text as sql_text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.core.states import CallKind, CallState
-from bot.store.base import Base, Keyed, Stamped
-from bot.store.tables import ProfileRow, SlotRow, TweetRow
+from bot.store.base import Base, Keyed, Stamped, of_the_same_profile
+from bot.store.tables import ProfileRow, TweetRow
 
 
 class DailyUsageRow(Stamped, Base):
@@ -37,6 +37,8 @@ class CallRow(Keyed, Base):
     __tablename__ = "api_calls"
     __table_args__ = (
         CheckConstraint("units >= 0 AND tokens >= 0 AND cost_usd >= 0", name="amounts"),
+        # Beside the key on the tweet alone, which still knows the row once its profile is gone.
+        of_the_same_profile("tweet_id", "tweets", ondelete="SET NULL (tweet_id)"),
         Index(
             "ix_api_calls_counting",
             "profile_id",
@@ -85,6 +87,9 @@ class DecisionRow(Keyed, Base):
 
     __tablename__ = "decisions"
     __table_args__ = (
+        CheckConstraint("profile_id IS NOT NULL OR (slot_id IS NULL AND tweet_id IS NULL)", name="of_nobody"),
+        of_the_same_profile("slot_id", "posting_schedule", ondelete="SET NULL (slot_id)"),
+        of_the_same_profile("tweet_id", "tweets", ondelete="SET NULL (tweet_id)"),
         Index("ix_decisions_profile_id_last_at", "profile_id", sql_text("last_at DESC")),
         Index("ix_decisions_kind_at", "kind", sql_text("at DESC")),
     )
@@ -100,8 +105,8 @@ class DecisionRow(Keyed, Base):
     used: Mapped[Decimal | None]
     cap: Mapped[Decimal | None]
     until: Mapped[datetime | None]
-    slot_id: Mapped[UUID | None] = mapped_column(ForeignKey(SlotRow.id, ondelete="SET NULL"))
-    tweet_id: Mapped[UUID | None] = mapped_column(ForeignKey(TweetRow.id, ondelete="SET NULL"))
+    slot_id: Mapped[UUID | None]
+    tweet_id: Mapped[UUID | None]
     numbers: Mapped[dict[str, Any]] = mapped_column(server_default=sql_text("'{}'::jsonb"))
 
 

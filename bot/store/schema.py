@@ -13,8 +13,9 @@ from bot.store.manager import DatabaseManager
 
 # The newest migration; a test compares it with alembic's own head, so that commands which only
 # look need not load alembic.
-HEAD = "0001"
+HEAD = "0002b"
 UPGRADE = "run: alembic upgrade head"
+_REVISION = text("SELECT version_num FROM alembic_version")
 
 # What each `ON CONFLICT` in the store relies on; a test finds the upserts and compares.
 UPSERT_TARGETS: dict[str, tuple[str, ...]] = {
@@ -35,7 +36,11 @@ def revision(manager: DatabaseManager) -> str | None:
     with manager.translated(), manager.engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        found: str | None = connection.scalar(_REVISION)
+        if found is None:
+            # No row is there, or this role may not see it: then it hears so.
+            connection.execute(text("SET LOCAL row_security = off"))
+            found = connection.scalar(_REVISION)
     return found
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.core.states import LatePolicy, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
-from bot.store.base import Base, Keyed, Stamped, owned
+from bot.store.base import Base, Keyed, Stamped, of_the_same_profile, owned
 
 
 class ProfileRow(Keyed, Base):
@@ -45,6 +45,7 @@ class PlanRow(Keyed, Base):
 
     __tablename__ = "plans"
     __table_args__ = (
+        UniqueConstraint("profile_id", "id"),
         Index(
             "uq_plans_one_active_per_profile",
             "profile_id",
@@ -75,6 +76,8 @@ class SlotRow(Keyed, Base):
     __table_args__ = (
         UniqueConstraint("profile_id", "due_at"),
         UniqueConstraint("profile_id", "local_date", "local_time"),
+        UniqueConstraint("profile_id", "id"),
+        of_the_same_profile("plan_id", "plans", ondelete="SET NULL (plan_id)"),
         Index(
             "ix_posting_schedule_planned",
             "profile_id",
@@ -85,7 +88,7 @@ class SlotRow(Keyed, Base):
     )
 
     profile_id: Mapped[UUID] = owned()
-    plan_id: Mapped[UUID | None] = mapped_column(ForeignKey("plans.id", ondelete="SET NULL"))
+    plan_id: Mapped[UUID | None]
     due_at: Mapped[datetime]
     local_date: Mapped[date | None]
     local_time: Mapped[time | None]
@@ -104,6 +107,9 @@ class TweetRow(Keyed, Base):
         UniqueConstraint("idempotency_key"),
         UniqueConstraint("x_tweet_id"),
         UniqueConstraint("thread_id", "part"),
+        UniqueConstraint("profile_id", "id"),
+        of_the_same_profile("slot_id", "posting_schedule", ondelete="SET NULL (slot_id)"),
+        of_the_same_profile("thread_id", "tweets", ondelete="CASCADE"),
         CheckConstraint("part >= 1", name="part"),
         CheckConstraint("(status = 'posted') <= (x_tweet_id IS NOT NULL)", name="posted_has_id"),
         Index(
@@ -126,8 +132,8 @@ class TweetRow(Keyed, Base):
     )
 
     profile_id: Mapped[UUID] = owned()
-    slot_id: Mapped[UUID | None] = mapped_column(ForeignKey("posting_schedule.id", ondelete="SET NULL"))
-    thread_id: Mapped[UUID | None] = mapped_column(ForeignKey("tweets.id", ondelete="CASCADE"))
+    slot_id: Mapped[UUID | None]
+    thread_id: Mapped[UUID | None]
     part: Mapped[int] = mapped_column(server_default=sql_text("1"))
     idempotency_key: Mapped[str] = mapped_column(server_default=sql_text("gen_random_uuid()::text"))
     text: Mapped[str]

@@ -51,11 +51,12 @@ class TweetTable:
         return _tweet(row)
 
     def of_slot(self, slot_id: SlotId) -> Tweet | None:
-        """The slot's root tweet: the newest one that is not rejected."""
+        """The slot's root tweet: the newest one of its own profile that is not rejected."""
         statement = (
-            _TWEETS.where(
-                TweetRow.slot_id == slot_id, TweetRow.part == 1, TweetRow.status != TweetStatus.REJECTED
+            _TWEETS.join(
+                SlotRow, (SlotRow.id == TweetRow.slot_id) & (SlotRow.profile_id == TweetRow.profile_id)
             )
+            .where(SlotRow.id == slot_id, TweetRow.part == 1, TweetRow.status != TweetStatus.REJECTED)
             .order_by(TweetRow.created_at.desc())
             .limit(1)
         )

@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from alembic import command
@@ -17,8 +20,11 @@ from sqlalchemy import URL, Connection, text
 
 from bot.store.base import Base
 from bot.store.manager import DatabaseManager
-from bot.store.schema import HEAD, migrate, revision
-from tests.store.rows import ROOT, plain_connection
+from bot.store.schema import HEAD, migrate, require_head, revision
+from tests.conftest import admin
+from tests.store.conftest import OwnServer
+from tests.store.rows import NOW, ROOT, one_row_everywhere, plain_connection, usage_of
+from tests.support.processes import eventually
 
 OURS = """
 SELECT 'table' AS kind, relname AS name FROM pg_class
@@ -62,7 +68,14 @@ EVERYTHING = {
         SELECT tgrelid::regclass || ' ' || tgname, pg_get_triggerdef(oid)
           FROM pg_trigger WHERE NOT tgisinternal
     """,
-    "functions": "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    "functions": """
+        SELECT proname, concat_ws(' / ', prosrc, prosecdef, proconfig) FROM pg_proc
+         WHERE pronamespace = 'public'::regnamespace
+    """,
+    "row level security": """
+        SELECT relname, relrowsecurity || ' ' || relforcerowsecurity FROM pg_class
+         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+    """,
     "policies": """
         SELECT tablename || ' ' || policyname, concat_ws(' / ', cmd, roles, qual, with_check) FROM pg_policies
     """,
@@ -94,10 +107,18 @@ def alembic_command(url: URL, scheme: str = "postgresql") -> subprocess.Popen[st
 
 
 def downgrade(manager: DatabaseManager, target: str) -> None:
+    _to(manager, target, command.downgrade)
+
+
+def upgrade(manager: DatabaseManager, target: str) -> None:
+    _to(manager, target, command.upgrade)
+
+
+def _to(manager: DatabaseManager, target: str, move: Callable[[Config, str], None]) -> None:
     config = Config(ROOT / "alembic.ini")
     with manager.engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.downgrade(config, target)
+        move(config, target)
         connection.commit()
 
 
@@ -145,6 +166,151 @@ def test_up_after_down_gives_the_same_schema(opened: DatabaseManager) -> None:
 
     with opened.engine.connect() as connection:
         assert portrait(connection, EVERYTHING) == before
+
+
+@pytest.fixture
+def platform(platform_url: URL) -> Iterator[DatabaseManager]:
+    """A database without tables, on a platform that grants everything to whoever is signed in."""
+    manager = DatabaseManager(platform_url)
+    yield manager
+    manager.close()
+
+
+# Rows of two profiles as the first tables took them: ada's own, and bob's that name ada's.
+FIRST_ROWS = """
+INSERT INTO profiles (id, auth_user_id, handle)
+VALUES ('a0000000-0000-4000-8000-000000000000', gen_random_uuid(), 'ada'),
+       ('b0000000-0000-4000-8000-000000000000', gen_random_uuid(), 'bob');
+INSERT INTO plans (id, profile_id) SELECT id, id FROM profiles;
+INSERT INTO posting_schedule (id, profile_id, plan_id, due_at)
+SELECT id, id, {plan}, '2026-11-17 15:30+00' FROM profiles;
+INSERT INTO tweets (id, profile_id, text, slot_id) SELECT id, id, handle, {other} FROM profiles;
+INSERT INTO tweets (profile_id, text, thread_id, part)
+SELECT id, 'a part', {other}, 1 + ascii(handle) FROM profiles;
+INSERT INTO api_calls (profile_id, tweet_id, api, kind, endpoint, units, cost_usd, at)
+SELECT id, {other}, 'twitter', 'post', 'x', 1, 0.015, '2026-11-17 15:30+00' FROM profiles;
+INSERT INTO decisions (profile_id, slot_id, tweet_id, at, last_at, kind, verdict, reason)
+SELECT id, {other}, {other}, now(), now(), 'post', 'x', 'x' FROM profiles;
+INSERT INTO decisions (tweet_id, at, last_at, kind, verdict, reason)
+SELECT id, now(), now(), 'post', 'x', 'nobody' FROM profiles WHERE handle = 'bob';
+"""
+REFERENCES = """
+SELECT 'posting_schedule.plan_id', array_agg(plan_id ORDER BY profile_id) FROM posting_schedule
+UNION ALL SELECT 'tweets.slot_id', array_agg(slot_id ORDER BY profile_id) FROM tweets WHERE part = 1
+UNION ALL SELECT 'tweets.thread_id', array_agg(thread_id ORDER BY profile_id) FROM tweets WHERE part > 1
+UNION ALL SELECT 'api_calls.tweet_id', array_agg(tweet_id ORDER BY profile_id) FROM api_calls
+UNION ALL SELECT 'decisions.slot_id', array_agg(slot_id ORDER BY profile_id) FROM decisions
+UNION ALL SELECT 'decisions.tweet_id', array_agg(tweet_id ORDER BY profile_id) FROM decisions
+"""
+ADA = UUID("a0000000-0000-4000-8000-000000000000")
+
+
+def test_rows_stay_and_references_to_another_profile_are_emptied_aloud(
+    platform: DatabaseManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade(platform, "0001")
+    with platform.engine.begin() as connection:
+        first = portrait(connection, EVERYTHING)
+        connection.exec_driver_sql(FIRST_ROWS.format(plan=f"'{ADA}'", other=f"'{ADA}'"))
+        written = counts(connection)
+
+    upgrade(platform, "head")
+
+    with platform.engine.begin() as connection:
+        assert counts(connection) == written
+        left = {name: [one for one in ids if one] for name, ids in connection.execute(text(REFERENCES))}
+        assert [(name, ids) for name, ids in left.items() if ids != [ADA]] == []
+        assert connection.scalar(text("SELECT tweets_posted FROM api_usage_tracking")) == 2
+    notices = [one.getMessage() for one in caplog.records if "another profile's row" in one.getMessage()]
+    assert len(notices) == len(left)
+    assert "tweets.slot_id named another profile's row 1 times; it is empty there now" in notices
+
+    downgrade(platform, "0001")
+    with platform.engine.begin() as connection:
+        assert portrait(connection, EVERYTHING) == first
+        assert counts(connection) == written
+    caplog.clear()
+    upgrade(platform, "head")
+    assert "another profile's row" not in caplog.text
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    return {
+        table: connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0
+        for table in sorted(Base.metadata.tables)
+    }
+
+
+def test_a_worker_half_way_through_a_transaction_is_waited_for_and_not_held_up(
+    platform: DatabaseManager,
+) -> None:
+    upgrade(platform, "0001")
+    with ThreadPoolExecutor(1) as threads, platform.engine.connect() as worker:
+        worker.begin()
+        worker.execute(text("SELECT * FROM tweets"))
+        migrating = threads.submit(upgrade, platform, "head")
+        eventually(lambda: sleeps_between_tries(platform))
+        # In the other order than the migration's: held tables would wait for each other.
+        worker.execute(text("INSERT INTO profiles (auth_user_id, handle) VALUES (gen_random_uuid(), 'ada')"))
+        worker.execute(text("SELECT * FROM decisions, plans, posting_schedule"))
+        worker.commit()
+        migrating.result(timeout=60)
+
+    assert revision(platform) == HEAD
+
+
+def sleeps_between_tries(manager: DatabaseManager) -> bool:
+    with manager.engine.connect() as connection:
+        return bool(
+            connection.scalar(
+                text(
+                    "SELECT count(*) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND wait_event = 'PgSleep'"
+                )
+            )
+        )
+
+
+def test_an_owner_that_may_make_no_roles_gets_the_same_schema_and_a_working_bot(
+    own_server: OwnServer, manager: DatabaseManager
+) -> None:
+    admin(own_server.url, "CREATE ROLE plain LOGIN", "CREATE DATABASE plain OWNER plain")
+    plain = DatabaseManager(own_server.url.set(database="plain", username="plain"))
+    migrate(plain)
+    with plain.engine.connect() as connection:
+        roles = connection.scalars(text("SELECT rolname FROM pg_roles WHERE rolname = 'authenticated'")).all()
+        found = portrait(connection, EVERYTHING)
+    with manager.engine.connect() as connection:
+        assert found == portrait(connection, EVERYTHING)
+    assert roles == []
+    with plain.transaction() as tx:
+        one_row_everywhere(tx, "ada")
+        tx.connection.execute(text("SELECT track_twitter_usage(2, 10)"))
+    with plain.transaction() as tx:
+        profile = tx.profiles.all()[0]
+    assert usage_of(plain, profile, NOW).posts_month == 3
+    plain.close()
+
+
+def test_a_role_that_owns_nothing_works_with_grants_and_bypassrls(
+    manager: DatabaseManager, database_url: URL
+) -> None:
+    name = f"worker_{uuid4().hex[:12]}"
+    admin(
+        database_url,
+        f"CREATE ROLE {name} LOGIN BYPASSRLS",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}",
+    )
+    worker = DatabaseManager(database_url.set(username=name))
+    require_head(worker)
+    with worker.transaction() as tx:
+        one_row_everywhere(tx, "ada")
+    with manager.transaction() as tx:
+        profile = tx.profiles.all()[0]
+    assert usage_of(worker, profile, NOW).posts_month == 1
+    worker.close()
+    admin(database_url, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 def test_down_to_base_works_with_rows_in_the_tables(manager: DatabaseManager, database_url: URL) -> None:
