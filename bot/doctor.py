@@ -42,6 +42,7 @@ def failed_database(error: BotError) -> Check:
 
 
 def _database(bot: Bot) -> Check:
+    bot.manager.require_writable()
     return Check(
         name="database", status="ok", detail=f"{bot.manager.place} answers in {bot.manager.ping():.0f} ms"
     )

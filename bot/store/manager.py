@@ -20,6 +20,7 @@ from bot.store.ledger import LedgerTable
 from bot.store.profiles import ConfigTable, ProfileTable
 from bot.store.rates import RateTable
 from bot.store.slots import SlotTable
+from bot.store.troubles import READ_ONLY, trouble
 from bot.store.tweets import TweetTable
 
 CONNECT_ATTEMPTS = 3
@@ -127,6 +128,17 @@ class DatabaseManager:
                 connection.exec_driver_sql("SELECT 1")
                 return (time.perf_counter() - begun) * 1000
 
+    def require_writable(self) -> None:
+        """Finds out without writing.
+
+        Raises:
+            DatabaseUnavailable: the server is a standby, or its transactions are read-only.
+        """
+        with self.transaction() as tx:
+            said = tx.connection.exec_driver_sql("SHOW transaction_read_only").scalar_one()
+        if said == "on":
+            raise DatabaseUnavailable(f"the database at {self._place} {READ_ONLY.what}", fix=READ_ONLY.fix)
+
     def close(self) -> None:
         """Gives every connection back."""
         self._engine.dispose()
@@ -167,15 +179,18 @@ class DatabaseManager:
         except (OperationalError, InterfaceError, exc.TimeoutError) as error:
             raise unavailable(error, self._place) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if error.connection_invalidated or (error.orig and trouble(error.orig)):
                 raise unavailable(error, self._place) from error
             raise
 
 
 def unavailable(error: Exception, place: str) -> DatabaseUnavailable:
-    """The database's absence as one line, without user or password."""
+    """The database's absence or trouble as one line, without user or password."""
     cause = getattr(error, "orig", None) or error
     first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+    known = trouble(cause)
+    if known is not None:
+        return DatabaseUnavailable(f"the database at {place} {known.what}: {first}", fix=known.fix)
     return DatabaseUnavailable(
         f"the database at {place} does not answer: {first}",
         fix="start it, or correct DATABASE_URL",

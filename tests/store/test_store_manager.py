@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from threading import Barrier
 
 import psycopg
 import pytest
@@ -299,6 +300,82 @@ def test_a_statement_that_takes_too_long_ends_in_the_bots_words(manager: Databas
         tx.connection.execute(text("SELECT pg_sleep(5)"))
 
     assert manager.ping() > 0
+
+
+def test_a_read_only_database_says_so_and_what_to_do(database_url: URL) -> None:
+    admin(database_url, f'ALTER DATABASE "{database_url.database}" SET default_transaction_read_only = on')
+    manager = DatabaseManager(database_url)
+    with pytest.raises(DatabaseUnavailable) as caught, manager.transaction() as tx:
+        tx.config.put("key", 1)
+    with pytest.raises(DatabaseUnavailable) as asked:
+        manager.require_writable()
+    assert manager.ping() > 0
+    manager.close()
+
+    for error in (caught.value, asked.value):
+        assert f"{database_url.database} is read-only" in str(error)
+        assert "DATABASE_URL" in error.fix
+        assert "\n" not in error.line
+
+
+TROUBLES = {
+    "25006": ("is read-only", "primary"),
+    "53100": ("has no room left", "disk"),
+    "53300": ("takes no more connections", "max_connections"),
+    "57014": ("is busy", "tried again"),
+    "55P03": ("is busy", "tried again"),
+    "40P01": ("is busy", "tried again"),
+    "40001": ("is busy", "tried again"),
+    "25P03": ("is busy", "tried again"),
+}
+
+
+@pytest.mark.parametrize("code", TROUBLES)
+def test_a_servers_trouble_is_one_line_with_its_meaning(manager: DatabaseManager, code: str) -> None:
+    what, fix = TROUBLES[code]
+    raises = f"DO $$ BEGIN RAISE EXCEPTION E'first\nsecond' USING ERRCODE = '{code}'; END $$"
+    with pytest.raises(DatabaseUnavailable) as caught, manager.transaction() as tx:
+        tx.connection.execute(text(raises))
+
+    assert f"{what}: first" in str(caught.value)
+    assert fix in caught.value.fix
+    assert "second" not in caught.value.line
+    assert manager.ping() > 0
+
+
+def test_a_server_without_a_free_connection_says_so(postgres_url: URL, database_url: URL) -> None:
+    name = database_url.database
+    admin(postgres_url, "CREATE ROLE crowded LOGIN", f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
+    error = complaint(database_url.set(username="crowded"))
+    admin(postgres_url, "DROP ROLE crowded")
+
+    assert isinstance(error, DatabaseUnavailable)
+    assert "takes no more connections" in str(error)
+    assert "pooler" in error.fix
+
+
+def test_two_transactions_that_wait_for_each_other_end_in_the_bots_words(manager: DatabaseManager) -> None:
+    with manager.transaction() as tx:
+        tx.config.put("a", 1)
+        tx.config.put("b", 1)
+    barrier = Barrier(2)
+
+    def cross(first: str, second: str) -> BotError | None:
+        try:
+            with manager.transaction() as tx:
+                tx.config.put(first, 2)
+                barrier.wait(timeout=30)
+                tx.config.put(second, 2)
+        except BotError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(2) as threads:
+        ends = list(threads.map(cross, "ab", "ba"))
+
+    (lost,) = [error for error in ends if error is not None]
+    assert isinstance(lost, DatabaseUnavailable)
+    assert "is busy: deadlock detected" in str(lost)
 
 
 def test_a_pool_that_is_used_up_says_so_and_not_for_ever(database_url: URL) -> None:
