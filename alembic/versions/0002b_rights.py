@@ -14,12 +14,16 @@ Revises: 0002
 
 from __future__ import annotations
 
+import logging
+
 from alembic import op
 
 revision = "0002b"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+
+log = logging.getLogger("alembic.runtime.migration")
 
 OWN = "profile_id IN (SELECT id FROM profiles WHERE auth_user_id = (SELECT current_auth_user_id()))"
 
@@ -129,6 +133,12 @@ EXCEPTION
 END
 $$
 """
+# The bot takes an account's id from X, and that call stands in its ledger.
+NEVER_ASKED = """
+SELECT id, handle FROM profiles WHERE x_user_id IS NOT NULL AND NOT EXISTS (
+    SELECT FROM api_calls WHERE profile_id = profiles.id AND endpoint = 'GET /2/users/me'
+)
+"""
 OLD_CURRENT_USER_ID = """
 CREATE OR REPLACE FUNCTION current_auth_user_id() RETURNS uuid LANGUAGE sql STABLE AS $$
     SELECT nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', '')::uuid
@@ -161,6 +171,13 @@ def upgrade() -> None:
         # after a restore elsewhere; without a token's subject it lets nobody see a row.
         op.execute(f"CREATE POLICY own_rows_are_read ON {table} FOR SELECT USING ({own})")
     op.execute(GRANTS)
+    for row in op.get_bind().exec_driver_sql(NEVER_ASKED):
+        log.warning(
+            "profile %s (@%s) names an account that this bot never asked X about: until now whoever was "
+            "signed in could add it; delete it unless you did",
+            row.id,
+            row.handle,
+        )
 
 
 def _schema() -> str:

@@ -234,6 +234,28 @@ def test_rows_stay_and_references_to_another_profile_are_emptied_aloud(
     assert "another profile's row" not in caplog.text
 
 
+def test_a_profile_that_the_bot_may_not_have_made_is_pointed_out(
+    platform: DatabaseManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade(platform, "0001")
+    with platform.engine.begin() as connection:
+        connection.exec_driver_sql(
+            """
+            INSERT INTO profiles (auth_user_id, handle, x_user_id)
+            VALUES (gen_random_uuid(), 'asked', '1'), (gen_random_uuid(), 'planted', '2'),
+                   (gen_random_uuid(), 'nameless', NULL);
+            INSERT INTO api_calls (profile_id, api, kind, endpoint, units, cost_usd, state, at)
+            SELECT id, 'twitter', 'read', 'GET /2/users/me', 1, 0.01, 'settled', now()
+              FROM profiles WHERE handle = 'asked';
+            """
+        )
+
+    upgrade(platform, "head")
+
+    (told,) = [one.getMessage() for one in caplog.records if "never asked X" in one.getMessage()]
+    assert "@planted" in told
+
+
 def counts(connection: Connection) -> dict[str, int]:
     return {
         table: connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0
