@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from alembic import context
 from sqlalchemy import Connection
 
-from bot.store.base import Base
-from bot.store.connect import create_engine_for
+# In a checkout the bot lies beside this folder and need not be installed; a wheel carries this folder
+# inside the bot. alembic.ini's prepend_sys_path can't tell the two apart.
+ROOT = Path(__file__).resolve().parents[1]
+if (ROOT / "bot").is_dir():
+    sys.path.insert(0, str(ROOT))
 
 # Two releases at once wait for each other here instead of racing to create the same table.
 MIGRATION_LOCK = 7_305_991_204
 
 
 def run(connection: Connection) -> None:
-    """Runs the migrations in one transaction, one process at a time."""
-    context.configure(connection=connection, target_metadata=Base.metadata)
-    with context.begin_transaction():
-        # A migration may take longer than any statement of a tick.
-        connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+    """Runs each migration in a transaction of its own, one process at a time."""
+    from bot.store.base import Base
+    from bot.store.connect import MIGRATES
+
+    connection.execution_options(**{MIGRATES: True})
+    context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
+    with (
+        connection.engine.connect() as beside,
+        _alone(beside.execution_options(**{MIGRATES: True})),
+        context.begin_transaction(),
+    ):
         context.run_migrations()
+
+
+@contextmanager
+def _alone(beside: Connection) -> Iterator[None]:
+    """Holds the lock in a transaction beside the migrations' own: it outlasts theirs.
+
+    A transaction pooler would leave a session's lock with somebody else.
+    """
+    with beside.begin():
+        beside.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+        yield
 
 
 def main() -> None:
@@ -29,6 +53,7 @@ def main() -> None:
         run(handed)
         return
     from bot.bootstrap import release_database_url
+    from bot.store.connect import create_engine_for
 
     engine = create_engine_for(release_database_url())
     with engine.connect() as connection:

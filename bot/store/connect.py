@@ -18,6 +18,17 @@ LIVENESS = {
     "tcp_user_timeout": 30_000,
 }
 LOCK_TIMEOUT_MS = 8_000
+BOUNDS = (
+    f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS};"
+    f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};"
+    f"SET LOCAL idle_in_transaction_session_timeout = {3 * STATEMENT_TIMEOUT_MS}"
+)
+# A connection's execution option for a migration, which may take longer than any statement of a tick.
+MIGRATES = "migrates"
+PATIENCE = (
+    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s';"
+    "SET LOCAL idle_in_transaction_session_timeout = 0"
+)
 
 
 def parse_url(address: str) -> URL:
@@ -66,10 +77,7 @@ def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _bound_the_transaction(connection: Connection) -> None:
-        connection.exec_driver_sql(
-            f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS};"
-            f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};"
-            f"SET LOCAL idle_in_transaction_session_timeout = {3 * STATEMENT_TIMEOUT_MS}"
-        )
+        patient = connection.get_execution_options().get(MIGRATES)
+        connection.exec_driver_sql(PATIENCE if patient else BOUNDS)
 
     return engine

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -94,16 +95,29 @@ def portrait(connection: Connection, queries: dict[str, str]) -> dict[str, dict[
     }
 
 
-def alembic_command(url: URL, scheme: str = "postgresql") -> subprocess.Popen[str]:
+def alembic_command(
+    url: URL, scheme: str = "postgresql", place: Path = ROOT / "alembic.ini"
+) -> subprocess.Popen[str]:
     address = url.set(drivername=scheme).render_as_string(hide_password=False)
     return subprocess.Popen(
-        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        [sys.executable, "-m", "alembic", "-c", str(place), "upgrade", "head"],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": address},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def copied_migrations(folder: Path, further: str) -> Path:
+    """An `alembic.ini` beside the migrations and one more that does `further`."""
+    shutil.copy(ROOT / "alembic.ini", folder)
+    shutil.copytree(ROOT / "alembic", folder / "alembic")
+    (folder / "alembic" / "versions" / "further.py").write_text(
+        f"from alembic import op\nrevision, down_revision = 'further', '{HEAD}'\n"
+        f"def upgrade():\n    {further}\n"
+    )
+    return folder / "alembic.ini"
 
 
 def downgrade(manager: DatabaseManager, target: str) -> None:
@@ -415,3 +429,56 @@ def test_every_enum_has_exactly_the_models_values(manager: DatabaseManager) -> N
     with manager.engine.connect() as connection:
         rows = connection.execute(text(PORTRAIT["enums"]))
         assert {name: labels.split() for name, labels in rows} == dict(modelled)
+
+
+def test_a_failed_migration_keeps_the_ones_before_it(empty_url: URL, tmp_path: Path) -> None:
+    place = copied_migrations(tmp_path, "op.execute('CREATE TABLE half (id int)'); op.execute('SELECT 1/0')")
+    done = alembic_command(empty_url, place=place)
+    _, err = done.communicate(timeout=60)
+
+    assert done.returncode != 0
+    assert "division by zero" in err
+    with plain_connection(empty_url) as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == HEAD
+        assert connection.scalar(text("SELECT to_regclass('half')")) is None
+
+
+def test_the_release_lock_holds_between_migrations_and_keeps_no_statement_short(
+    empty_url: URL, tmp_path: Path
+) -> None:
+    held = "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted) AS held"
+    seen = f"CREATE TABLE seen AS SELECT current_setting('statement_timeout') AS patience, {held}"
+    place = copied_migrations(tmp_path, f'op.execute("{seen}")')
+    done = alembic_command(empty_url, place=place)
+    _, err = done.communicate(timeout=60)
+
+    assert done.returncode == 0, err
+    with plain_connection(empty_url) as connection:
+        assert connection.execute(text("SELECT patience, held FROM seen")).one() == ("0", 1)
+
+
+def test_alembic_needs_no_installed_bot_from_any_folder(empty_url: URL, tmp_path: Path) -> None:
+    # -I -S take the editable install away; what is left are the libraries.
+    libraries = [path for path in sys.path if path.endswith("site-packages")]
+    start = "import sys; sys.path += sys.argv.pop(1).split(':'); from alembic.config import main; main()"
+    for words in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                "-c",
+                start,
+                ":".join(libraries),
+                "-c",
+                str(ROOT / "alembic.ini"),
+                *words,
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "DATABASE_URL": empty_url.render_as_string(hide_password=False)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
