@@ -7,10 +7,11 @@ import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bot.core.text import MAX_WEIGHTED_LENGTH, fingerprint, links, measure, normalise
+from bot.core.text import MAX_WEIGHTED_LENGTH, fingerprint, is_too_long, links, measure, normalise
 
 # Blanks, control and format characters: nothing that a reader would see.
 _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+_MOST_NAMED = 12  # cashtags or links of a text; a text with more has other troubles
 _CASHTAG = re.compile(r"(?<![\w$])\$[A-Za-z]{1,6}(?:[._][A-Za-z]{1,2})?(?!\w)")
 
 
@@ -50,6 +51,9 @@ def judge(
         allowed_links: the only addresses the text may carry; None leaves links to the author.
     """
     sent = normalise(text)
+    if is_too_long(sent):
+        message = f"the text has {len(sent)} characters; X takes a weighted length of {MAX_WEIGHTED_LENGTH}"
+        return _refused(sent, "length", message, weight=len(sent))
     if not sent:
         return _refused(sent, "empty", "the text is empty: say something")
     if not any(unicodedata.category(sign) not in _INVISIBLE for sign in sent):
@@ -70,19 +74,18 @@ def judge(
         found.append(Problem(rule="characters", message="the text has characters that X refuses"))
     tags = _CASHTAG.findall(sent)
     if len(tags) > 1:
-        found.append(
-            Problem(rule="cashtags", message=f"{len(tags)} cashtags ({', '.join(tags)}): one is allowed")
-        )
+        named = ", ".join([*tags[:_MOST_NAMED], *(["..."] if len(tags) > _MOST_NAMED else [])])
+        found.append(Problem(rule="cashtags", message=f"{len(tags)} cashtags ({named}): one is allowed"))
     if allowed_links is not None:
+        invented = [link for link in links(sent) if link not in allowed_links]
         found.extend(
             Problem(rule="invented_link", message=f"{link} is not the source's own address")
-            for link in links(sent)
-            if link not in allowed_links
+            for link in invented[:_MOST_NAMED]
         )
     if fingerprint(sent) in recent_fingerprints:
         found.append(Problem(rule="duplicate", message="this account has this very text already"))
     return Judgement(text=sent, weighted_length=size.weighted_length, problems=tuple(found))
 
 
-def _refused(text: str, rule: str, message: str) -> Judgement:
-    return Judgement(text=text, weighted_length=0, problems=(Problem(rule=rule, message=message),))
+def _refused(text: str, rule: str, message: str, *, weight: int = 0) -> Judgement:
+    return Judgement(text=text, weighted_length=weight, problems=(Problem(rule=rule, message=message),))

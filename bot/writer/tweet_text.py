@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from bot.core import text as x_text
 from bot.writer.prose import one_line
 
 WEIGHT_LIMIT = 280
@@ -19,23 +20,17 @@ _ALIKE = 0.75  # share of a text's words that makes the other a repetition
 
 def weight(text: str) -> int:
     """Returns the weighted length: 280 is the most X takes."""
-    from twitter_text import parse_tweet
-
-    return int(parse_tweet(text).weightedLength)
+    return x_text.measure(text).weighted_length
 
 
 def is_valid(text: str) -> bool:
     """Whether X takes the text: not empty, at most 280 weighted, no forbidden characters."""
-    from twitter_text import parse_tweet
-
-    return bool(text.strip()) and bool(parse_tweet(text).valid)
+    return bool(text.strip()) and x_text.measure(text).valid
 
 
 def links(text: str) -> list[str]:
     """Returns all that X turns into a link, also bare names such as `setup.py` or `README.md`."""
-    from twitter_text import extract_urls
-
-    return [str(url) for url in extract_urls(text)]
+    return list(x_text.links(text))
 
 
 def has_link(text: str) -> bool:

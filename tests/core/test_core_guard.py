@@ -125,6 +125,21 @@ def test_the_cashtags_are_named() -> None:
     assert judge("$AAPL and $BRK.B").problems[0].message == "2 cashtags ($AAPL, $BRK.B): one is allowed"
 
 
+def test_a_text_beyond_any_counting_is_told_by_its_characters() -> None:
+    judgement = judge(f" {'a.' * 50_000}b ", allowed_links=())
+    assert judgement.weighted_length == 100_001
+    (problem,) = judgement.problems
+    assert problem.rule == "length"
+    assert "100001 characters" in problem.message
+
+
+def test_of_many_cashtags_and_links_the_first_are_named() -> None:
+    found = judge("$AAPL " * 1000 + "a.example.org " * 500, allowed_links=()).problems
+    assert [problem.rule for problem in found] == ["length", "cashtags"] + ["invented_link"] * 12
+    assert found[1].message.startswith("1000 cashtags ($AAPL, ")
+    assert len(found[1].message) < 200
+
+
 def test_every_broken_rule_is_told_at_once() -> None:
     text = f"$AAPL $TSLA {'a' * 280} https://evil.example.org"
     assert rules(text, recent=(text,), allowed=()) == ["length", "cashtags", "invented_link", "duplicate"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from time import process_time
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from twitter_text import extract_urls_with_indices, parse_tweet
 
-from bot.core.text import fingerprint, links, measure, normalise
+from bot.core.links import find_links
+from bot.core.text import MOST_CHARACTERS, Measure, fingerprint, links, measure, normalise
 
 SHORT = "https://t.co/abcdefghi{}"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCXYZäßéñ漢字かな0123456789"
@@ -190,3 +193,51 @@ def test_links_are_told_in_order_and_without_the_sentence_around_them() -> None:
 )
 def test_a_text_weighs_what_x_weighs_it(text: str, length: int) -> None:
     assert measure(text).weighted_length == length
+
+
+TOKENS = (
+    "a|b.|com|co.uk|.|-|_|/|?|#|@|$|http://|https://|HTTPS://|t.co/|漢|字.|é|e\u0301|.com|.jp|한국|xn--p1ai| "
+    "|\n|\r|(|)|~|!|:80|=|&|\u017f|\u212a|://|\u200f|\ufeff|😀|example.com|www_x.|👩\u200d👩\u200d👧|1\ufe0f\u20e3|"
+    "🇩|\u2014|\u2028|\u1100|\u1161|t.co/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+)
+token_texts = st.lists(st.sampled_from(TOKENS.split("|")), max_size=40).map("".join)
+
+
+@given(text=token_texts | st.text(max_size=300))
+def test_every_link_and_weight_is_twitter_texts_own(text: str) -> None:
+    theirs = [(found["url"], *found["indices"]) for found in extract_urls_with_indices(text)]
+    assert [(link.url, link.start, link.end) for link in find_links(text)] == theirs
+    parsed = parse_tweet(text)
+    assert measure(text) == Measure(weighted_length=parsed.weightedLength, valid=parsed.valid)
+
+
+HOSTILE = (
+    "a.|漢|漢.|a_.|x.co.|a.co/(|a.co/(a)|(a(b)c)|http://|a.xn--|漢.com |.|\u0315\u0300|$A |1|👨|\u200d|@"
+    "|e.g. |漢.com_|a.com.| |\n \n|a.co?!"
+)
+
+
+@pytest.mark.parametrize("token", HOSTILE.split("|"))
+@pytest.mark.parametrize("size", [280, MOST_CHARACTERS, 1_000_000])
+def test_a_hostile_text_takes_time_that_grows_with_its_length_alone(token: str, size: int) -> None:
+    text = f"漢a.co/{token * (size // len(token))}!漢.co_"
+    started = process_time()
+    sent = normalise(text)
+    measure(sent)
+    links(sent)
+    fingerprint(sent)
+    # A square of the length takes these sizes from seconds to hours.
+    assert process_time() - started < 3
+
+
+def test_a_text_beyond_any_counting_weighs_its_characters_and_does_not_go() -> None:
+    assert measure("a" * MOST_CHARACTERS) == Measure(weighted_length=MOST_CHARACTERS, valid=False)
+    assert measure("a" * 100_000) == Measure(weighted_length=100_000, valid=False)
+    assert measure("https://example.com/" + "b" * 4000).valid
+
+
+def test_a_run_of_accents_is_not_composed() -> None:
+    run = "a" + "\u0315\u0300" * 300
+    assert normalise(run) == run
+    assert not measure(run).valid
+    assert fingerprint(run) != fingerprint("a")
