@@ -131,7 +131,9 @@ class Bot:
         named = self.settings.bot_sources
         if not named and self.sandbox:
             named = own_documents()
-        return SourceReader(named, cache=self.cache)
+        return SourceReader(
+            named, clock=self.clock.now, private=self.settings.bot_private_sources, cache=self.cache
+        )
 
     @cached_property
     def engine(self) -> PostingEngine:

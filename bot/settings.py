@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     bot_sources: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="feeds, URLs, files and folders, separated by commas"
     )
+    bot_private_sources: bool = Field(default=False, description="yes or no")
     x_posts_per_24h: DayCap = Field(default=17, description="a whole number from 0 to 10000, or none")
     x_posts_per_month: Cap = Field(default=None, description="a whole number from 0, or none")
     x_reads_per_month: Cap = Field(default=None, description="a whole number from 0, or none")

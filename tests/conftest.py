@@ -154,6 +154,7 @@ def bot_process(database_url: URL, local_x: Sandbox, tmp_path: Path) -> Iterator
             "DATABASE_URL": database_url.render_as_string(hide_password=False),
             "BOT_DATA_DIR": str(tmp_path / "data"),
             "BOT_SOURCES": str(notes),
+            "BOT_PRIVATE_SOURCES": "yes",
             "X_API_BASE_URL": local_x.base_url,
             "X_API_KEY": local_x.keys.api_key,
             "X_API_SECRET": local_x.keys.api_secret,

@@ -20,3 +20,11 @@ class Entry:
     text: str
     url: str | None = None
     published_at: datetime | None = None
+
+
+class Unreadable(Exception):
+    """A location gave nothing: what happened, and what would be right."""
+
+
+class Held(Unreadable):
+    """A note that its author holds back: a draft, a private one, or one of the future."""

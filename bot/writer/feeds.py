@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from calendar import timegm
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import BytesIO
+from itertools import islice
 from typing import Any
 
-from bot.writer.entry import Entry
-from bot.writer.fetch import Body, Unreadable, public
+from bot.writer.entry import Entry, Unreadable
+from bot.writer.fetch import public
 from bot.writer.prose import from_html, one_line
 
+_HEAD_CHARACTERS = 4096
+_ENTRY_END = re.compile(r"</(?:\w{1,40}:)?(?:item|entry)\s{0,20}>", re.IGNORECASE)
+_OPEN = re.compile(r"<((?:\w{1,40}:)?(?:rss|feed|RDF|channel))[\s>]")
 _LEAST_TEXT = 20  # characters; less says nothing that the title does not
 
 
-def read_feed(body: Body) -> list[Entry]:
-    """Returns the feed's entries in its own order.
+def read_feed(text: str, *, url: str | None, most: int) -> list[Entry]:
+    """Returns the feed's first entries in its own order.
+
+    Args:
+        text: the feed, decoded; what it says of its own encoding is ignored.
+        url: where it came from, against which its links are resolved.
+        most: how many entries are looked at.
 
     Raises:
         Unreadable: it is no feed, or one without a readable entry.
     """
     import feedparser
 
-    headers = {"content-location": body.url or ""}
-    if "charset" in body.content_type.lower():
-        # Without a charset, text/xml would mean US-ASCII and override what the feed itself declares.
-        headers["content-type"] = body.content_type
-    feed: Mapping[str, Any] = feedparser.parse(BytesIO(body.content), response_headers=headers)
+    headers = {"content-location": url or "", "content-type": "application/xml; charset=utf-8"}
+    # The words are taken out of their markup here, so nothing in it needs to be made safe.
+    feed: Mapping[str, Any] = feedparser.parse(
+        BytesIO(_first_entries(text, most).encode(errors="replace")),
+        response_headers=headers,
+        sanitize_html=False,
+        resolve_relative_uris=False,
+    )
     raw = feed.get("entries") or []
     entries = [entry for entry in (_entry(fields) for fields in raw) if entry]
     if entries:
@@ -37,6 +50,15 @@ def read_feed(body: Body) -> list[Entry]:
     if feed.get("version"):
         raise Unreadable("the feed has no entries; give one that has, or wait for its first")
     raise Unreadable("it is XML but no feed; give an RSS or Atom address, a web page or a text file")
+
+
+def _first_entries(text: str, most: int) -> str:
+    """Returns the feed up to so many entries, closed again."""
+    ends = list(islice(_ENTRY_END.finditer(text), most))
+    if len(ends) < most:
+        return text
+    closings = _OPEN.findall(text[:_HEAD_CHARACTERS])
+    return text[: ends[-1].end()] + "".join(f"</{name}>" for name in reversed(closings))
 
 
 def _entry(fields: Mapping[str, Any]) -> Entry | None:

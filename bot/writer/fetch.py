@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-import time
-from collections.abc import Callable
+import stat
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from bot import __version__
+from bot.writer.addresses import resolve
+from bot.writer.entry import Unreadable
 
 if TYPE_CHECKING:
     from requests import Response
+
+    from bot.writer.addresses import AddressInfo
+    from bot.writer.connection import Deadline
 
 BODY_BYTES = 2_000_000
 CACHE_SECONDS = 600
@@ -25,6 +30,9 @@ USER_AGENT = f"autonomous-x-bot/{__version__}"
 _MAX_REDIRECTS = 5
 _SECRET_NAME = re.compile(r"token|key|secret|password|passwd|signature|^sig$|auth", re.IGNORECASE)
 _ACCEPT = "application/atom+xml, application/rss+xml, application/xml;q=0.9, text/*;q=0.9, */*;q=0.1"
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": _ACCEPT, "Accept-Encoding": "gzip, deflate"}
+_PORTS = {"http": 80, "https": 443}
+_NO_CONNECTION = "the connection failed; check the host name and that the server is up"
 
 
 class Cache(Protocol):
@@ -37,10 +45,6 @@ class Cache(Protocol):
     def put(self, key: str, value: bytes, *, seconds: int) -> None:
         """Keeps the value for so many seconds."""
         ...
-
-
-class Unreadable(Exception):
-    """A location gave nothing: what happened, and what would be right."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +90,10 @@ def read_file(path: Path) -> Body:
         Unreadable: there is no such file, or it may not be read.
     """
     try:
-        with path.open("rb") as file:
+        # A pipe without a writer would hold an ordinary opening for ever.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Unreadable("it is not a regular file; give a text file, a folder or a URL")
             return Body(content=file.read(BODY_BYTES))
     except FileNotFoundError as error:
         raise Unreadable(
@@ -99,59 +106,126 @@ def read_file(path: Path) -> Body:
         ) from error
 
 
-def fetch(
-    url: str,
-    *,
-    timeout: float,
-    cache: Cache | None = None,
-    monotonic: Callable[[], float] = time.monotonic,
-) -> Body:
+def fetch(url: str, *, timeout: float, private: bool, cache: Cache | None = None) -> Body:
     """Fetches the URL's first 2 MB, from the cache if it was there in the last ten minutes.
 
     Args:
         url: an http or https address.
-        timeout: seconds for connecting and for each wait; the whole body gets three times as long.
+        timeout: seconds for everything: the name, all redirects, and the body.
+        private: whether it may lie, or redirect, outside the public internet.
         cache: where bodies are kept, if anywhere.
-        monotonic: a stopwatch in seconds.
 
     Raises:
         Unreadable: no answer, or none with a body.
     """
-    key = f"source:{hashlib.sha256(url.encode()).hexdigest()}"
+    key = f"source:{hashlib.sha256(f'{private} {url}'.encode(errors='replace')).hexdigest()}"
     kept = _unpack(cache.get(key)) if cache else None
     if kept:
         return kept
-    body = _download(url, timeout=timeout, monotonic=monotonic)
+    body = _download(url, timeout=timeout, private=private)
     if cache:
         cache.put(key, _pack(body), seconds=CACHE_SECONDS)
     return body
 
 
-def _download(url: str, *, timeout: float, monotonic: Callable[[], float]) -> Body:
+def _download(url: str, *, timeout: float, private: bool) -> Body:
     import requests
-    from urllib3.exceptions import HTTPError, ReadTimeoutError
+    from urllib3.exceptions import HTTPError
 
+    from bot.writer.connection import Deadline
+
+    with Deadline(timeout) as deadline:
+        try:
+            return _follow(url, deadline=deadline, private=private)
+        except Unreadable:
+            raise
+        except Exception as error:
+            if deadline.passed or isinstance(error, requests.Timeout | TimeoutError):
+                late = f"no answer within {timeout:g} s; check the address or try later"
+                raise Unreadable(late) from error
+            if isinstance(error, requests.exceptions.SSLError):
+                raise Unreadable("its certificate is not trusted; check the address") from error
+            if isinstance(error, requests.ConnectionError | OSError) and not isinstance(error, ValueError):
+                raise Unreadable(_NO_CONNECTION) from error
+            if isinstance(error, requests.RequestException | HTTPError | ValueError):
+                # The library's own words may hold the URL with its password.
+                kind = type(error).__name__
+                raise Unreadable(f"the address can't be fetched ({kind}); give a full http(s) URL") from error
+            raise
+
+
+def _follow(url: str, *, deadline: Deadline, private: bool) -> Body:
+    """Fetches the address and those it redirects to; only its own server is given its user and password."""
+    from requests.utils import get_auth_from_url
+
+    credentials = get_auth_from_url(url)
+    here = url
+    for _ in range(_MAX_REDIRECTS + 1):
+        own = any(credentials) and _origin(here) == _origin(url)
+        answer = _get(_bare(here), deadline, private=private, credentials=credentials if own else None)
+        if isinstance(answer, Body):
+            # An address with a password in it stays one that nobody else is shown.
+            return replace(answer, url=here)
+        here = _bare(urljoin(here, answer))
+        if not is_url(here):
+            scheme = urlsplit(here).scheme
+            raise Unreadable(f"it redirects to an address of {scheme}:, which is not followed; give another")
+    raise Unreadable(f"more than {_MAX_REDIRECTS} redirects; give the final address")
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.hostname, parts.port or _PORTS.get(parts.scheme.lower(), 0)
+
+
+def _bare(url: str) -> str:
+    """Returns the URL without user and password, and without what only a browser would use."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
+
+
+def _get(url: str, deadline: Deadline, *, private: bool, credentials: tuple[str, str] | None) -> Body | str:
+    """Returns the body at an address, or where it redirects to; a redirect's own body is not read."""
+    import requests
+    from requests.auth import HTTPBasicAuth
+    from requests.utils import select_proxy
+
+    from bot.writer.connection import PinnedAdapter
+
+    with requests.Session() as session:
+        # Proxies and certificates of the environment hold; passwords kept in .netrc and cookies don't.
+        surroundings: Any = session.merge_environment_settings(url, {}, True, None, None)
+    request = requests.Request(
+        "GET", url, headers=_HEADERS, auth=HTTPBasicAuth(*credentials) if credentials else None
+    ).prepare()
+    target = str(request.url)
+    proxied = select_proxy(target, surroundings["proxies"])
+    addresses = _addresses(target, private=private, proxied=bool(proxied))
+    with (
+        closing(PinnedAdapter(deadline, None if proxied else addresses)) as adapter,
+        closing(adapter.send(request, timeout=deadline.remaining(), **surroundings)) as response,
+    ):
+        if response.is_redirect:
+            return response.headers["location"].encode("latin-1").decode(errors="replace")
+        _check_status(response)
+        return Body(
+            content=_content(response, deadline), content_type=response.headers.get("Content-Type", "")
+        )
+
+
+def _addresses(url: str, *, private: bool, proxied: bool) -> list[AddressInfo]:
+    """Returns where the URL's host lies.
+
+    A proxy resolves names itself, so it alone can refuse what leads inside only from where it
+    stands; names that this machine can't resolve are left to it.
+    """
+    _, host, port = _origin(url)
     try:
-        with requests.Session() as session:
-            session.max_redirects = _MAX_REDIRECTS
-            session.headers.update({"User-Agent": USER_AGENT, "Accept": _ACCEPT})
-            with closing(session.get(url, timeout=timeout, stream=True)) as response:
-                _check_status(response)
-                content = _content(response, deadline=monotonic() + 3 * timeout, monotonic=monotonic)
-                kind = response.headers.get("Content-Type", "")
-                return Body(content=content, content_type=kind, url=response.url)
-    except requests.TooManyRedirects as error:
-        raise Unreadable(f"more than {_MAX_REDIRECTS} redirects; give the final address") from error
-    except (requests.Timeout, ReadTimeoutError, TimeoutError) as error:
-        raise Unreadable(f"no answer within {timeout:g} s; check the address or try later") from error
-    except requests.exceptions.SSLError as error:
-        raise Unreadable("its certificate is not trusted; check the address") from error
-    except requests.ConnectionError as error:
-        raise Unreadable("the connection failed; check the host name and that the server is up") from error
-    except (requests.RequestException, HTTPError, UnicodeError, ValueError) as error:
-        # The library's own words may hold the URL with its password.
-        kind = type(error).__name__
-        raise Unreadable(f"the address can't be fetched ({kind}); give a full http(s) URL") from error
+        return resolve(host or "", port, private=private)
+    except (OSError, UnicodeError) as error:
+        if proxied:
+            return []
+        raise Unreadable(_NO_CONNECTION) from error
 
 
 def _check_status(response: Response) -> None:
@@ -172,16 +246,16 @@ def _check_status(response: Response) -> None:
     raise Unreadable(f"HTTP {status} {known.get(status, '')}".rstrip() + f"; {mend}")
 
 
-def _content(response: Response, *, deadline: float, monotonic: Callable[[], float]) -> bytes:
-    """Reads what arrives, so that a server that drips bytes can't hold the bot past the deadline."""
+def _content(response: Response, deadline: Deadline) -> bytes:
+    """Reads what arrives until the deadline; a compressed body is unpacked no further than it is read."""
     content = bytearray()
     while len(content) < BODY_BYTES:
+        deadline.remaining()
         chunk = response.raw.read1(65_536, decode_content=True)
         if not chunk:
             break
         content += chunk
-        if monotonic() > deadline:
-            raise TimeoutError
+    deadline.remaining()  # a connection that was cut ends like one that is complete
     return bytes(content[:BODY_BYTES])
 
 

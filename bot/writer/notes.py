@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bot.writer.entry import Entry
-from bot.writer.fetch import Unreadable
+from bot.writer.entry import Entry, Unreadable
+from bot.writer.front_matter import split_front_matter
 from bot.writer.prose import from_html, one_line
 from bot.writer.restructured import looks_restructured, restructured_parts
 
@@ -21,8 +21,8 @@ Part = tuple[int, str]
 PATH_MARK = " › "  # noqa: RUF001  # parts a title's headings
 _LEAST_PROSE = 80  # characters that make a section worth an item
 _LIST_WORDS = 5
-_FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*\n", re.DOTALL)
 _SHORTCODE = re.compile(r"(?<!\S):[a-z0-9_+-]+:(?!\S)")
+_HEADING = re.compile(r"<h([1-6])(?:\s[^<>]*)?>", re.IGNORECASE)
 _ALERT = re.compile(r"^\[!\w+\]\s*")
 
 
@@ -37,11 +37,10 @@ def read_notes(text: str, *, name: str, url: str | None = None) -> list[Entry]:
     Raises:
         Unreadable: there is no prose in it.
     """
-    front = _FRONT_MATTER.match(text)
-    title = re.search(r"^title:\s*[\"']?(.+?)[\"']?\s*$", front.group(1), re.MULTILINE) if front else None
-    content = text[front.end() :] if front else text
+    fields, content = split_front_matter(text)
+    title = dict(reversed(fields)).get("title", "")
     parts = restructured_parts(content) if looks_restructured(content) else markdown_parts(content)
-    sections = list(_sections(parts, root=one_line(title.group(1)) if title else ""))
+    sections = list(_sections(parts, root=one_line(title)))
     prose = [section for section in sections if _prose_length(section[1]) >= _LEAST_PROSE]
     if not prose and sections:
         prose = [(sections[0][0], "\n\n".join(section for _, section in sections))]
@@ -78,10 +77,13 @@ def markdown_parts(text: str) -> Iterator[Part]:
 
 
 def _html_parts(markup: str) -> Iterator[Part]:
-    heading = re.search(r"<h([1-6])[^>]*>(.*?)</h\1", markup, re.IGNORECASE | re.DOTALL)
-    if heading and one_line(from_html(heading.group(2))):
-        yield int(heading.group(1)), one_line(from_html(heading.group(2)))
-        markup = markup[heading.end() :]
+    heading = _HEADING.search(markup)
+    closing = heading and re.compile(f"</h{heading[1]}", re.IGNORECASE).search(markup, heading.end())
+    if heading and closing:
+        words = one_line(from_html(markup[heading.end() : closing.start()]))
+        if words:
+            yield int(heading[1]), words
+            markup = markup[closing.start() :]
     for block in from_html(markup).split("\n\n"):
         if block:
             yield 0, block

@@ -9,6 +9,14 @@ from html.parser import HTMLParser
 
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_HIDDEN = re.compile(r"<!--|<(?:script|style|svg|template|noscript)\b", re.IGNORECASE)
+_HIDDEN_ENDS = {
+    "<!--": re.compile("-->"),
+    **{
+        f"<{name}": re.compile(f"</{name}\\b[^<>]*>", re.IGNORECASE)
+        for name in ("script", "style", "svg", "template", "noscript")
+    },
+}
 _JOINERS = "\u200c\u200d"  # they join emoji and letters of some scripts
 _UNREAD = frozenset(
     {"script", "style", "pre", "table", "noscript", "svg", "template", "iframe", "figure", "title"}
@@ -52,8 +60,27 @@ def from_html(markup: str) -> str:
 
 def html_title(markup: str) -> str:
     """Returns the page's own title on one line, or nothing."""
-    found = re.search(r"<title[^>]*>(.*?)</title", markup, re.IGNORECASE | re.DOTALL)
-    return one_line(unescape(found.group(1))) if found else ""
+    return one_line(unescape(element(markup, "title") or ""))
+
+
+def element(markup: str, name: str) -> str | None:
+    """Returns the markup inside the first element of that name, or None."""
+    opening = re.search(rf"<{name}(?:\s[^<>]*)?>", markup, re.IGNORECASE)
+    closing = opening and re.compile(f"</{name}", re.IGNORECASE).search(markup, opening.end())
+    return markup[opening.end() : closing.start()] if opening and closing else None
+
+
+def without_unread(markup: str) -> str:
+    """Returns the markup without scripts, styles, drawings and comments; one without end takes the rest."""
+    kept: list[str] = []
+    end = 0
+    for opening in _HIDDEN.finditer(markup):
+        if opening.start() < end:
+            continue
+        kept.append(markup[end : opening.start()])
+        closing = _HIDDEN_ENDS[opening[0].lower()].search(markup, opening.end())
+        end = closing.end() if closing else len(markup)
+    return "".join([*kept, markup[end:]])
 
 
 def _is_control(character: str) -> bool:
@@ -83,7 +110,7 @@ class _HtmlReader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._unread:
             # A line break inside a paragraph is a space; only tags part blocks.
-            self.parts.append(re.sub(r"\s*\n\s*", " ", data))
+            self.parts.append(data.replace("\n", " ").replace("\r", " "))
 
     def _part(self, tag: str) -> None:
         if _BLOCKS.fullmatch(tag):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 
 from bot.core.drafts import Source, SourceItem
+from bot.writer import SourceReader
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @dataclass
@@ -80,6 +84,11 @@ def web() -> Iterator[Web]:
     server.server.shutdown()
     server.server.server_close()
     thread.join()
+
+
+def source_reader(locations: Sequence[str], **more: Any) -> SourceReader:
+    """A reader as the bot makes it, which may read from this machine's own servers."""
+    return SourceReader(locations, **{"clock": lambda: NOW, "private": True, "parse_timeout": 10, **more})
 
 
 ItemMaker = Callable[..., SourceItem]

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.errors import SourceUnreadable
-from bot.writer import SourceReader
-from tests.writer.conftest import Web
+from tests.writer.conftest import Web, source_reader
 
 RSS = """<?xml version="1.0" encoding="{encoding}"?>
 <rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/">
@@ -34,7 +33,7 @@ RDF = """<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns=
 
 def test_an_rss_entry_becomes_an_item_of_plain_text(web: Web) -> None:
     url = web.put("/any-name", RSS.format(encoding="utf-8"), "text/xml")
-    first, second = SourceReader([url]).read().items
+    first, second = source_reader([url]).read().items
     assert first.source.title == "Bees & trees"
     assert first.text == "Bees in the café garden visit 300 trees a day.\n\nA second block."
     assert first.source.url == "https://news.example/bees"
@@ -48,12 +47,12 @@ def test_an_rss_entry_becomes_an_item_of_plain_text(web: Web) -> None:
 @pytest.mark.parametrize("encoding", ["iso-8859-1", "windows-1252", "utf-16"])
 def test_a_feed_is_read_in_the_encoding_it_declares(web: Web, encoding: str) -> None:
     url = web.put("/feed", RSS.format(encoding=encoding).encode(encoding), "text/xml")
-    assert "café" in SourceReader([url]).read().items[0].text
+    assert "café" in source_reader([url]).read().items[0].text
 
 
 def test_atom_links_are_resolved_and_titles_freed_of_markup(web: Web) -> None:
     url = web.put("/atom.html", ATOM, "text/plain")
-    (only,) = SourceReader([url]).read().items
+    (only,) = source_reader([url]).read().items
     assert only.source.title == "Ice melts"
     assert only.source.url == f"http://{web.host}/ice"
     assert only.published_at == datetime(2026, 10, 1, tzinfo=UTC)
@@ -61,21 +60,21 @@ def test_atom_links_are_resolved_and_titles_freed_of_markup(web: Web) -> None:
 
 def test_rss_1_is_a_feed_too(tmp_path: Path) -> None:
     (tmp_path / "old.xml").write_text(RDF)
-    (only,) = SourceReader([str(tmp_path / "old.xml")]).read().items
+    (only,) = source_reader([str(tmp_path / "old.xml")]).read().items
     assert only.text.startswith("RSS 1.0 is still")
 
 
 def test_ids_are_stable_over_reads_and_differ_between_entries(web: Web) -> None:
     url = web.put("/feed", RSS.format(encoding="utf-8"))
-    before = [item.source.id for item in SourceReader([url]).read().items]
+    before = [item.source.id for item in source_reader([url]).read().items]
     web.put("/feed", RSS.format(encoding="utf-8").replace("300 trees", "301 trees"))
-    assert [item.source.id for item in SourceReader([url]).read().items] == before
+    assert [item.source.id for item in source_reader([url]).read().items] == before
     assert len(set(before)) == 2
 
 
 def test_a_feed_that_breaks_off_still_gives_its_whole_entries(web: Web) -> None:
     url = web.put("/feed", RSS.format(encoding="utf-8").split("<item><title>Second")[0])
-    assert len(SourceReader([url]).read().items) == 1
+    assert len(source_reader([url]).read().items) == 1
 
 
 def test_an_external_entity_is_not_read(web: Web, tmp_path: Path) -> None:
@@ -88,12 +87,12 @@ def test_an_external_entity_is_not_read(web: Web, tmp_path: Path) -> None:
         "</channel></rss>"
     )
     url = web.put("/feed", feed)
-    assert "the-secret" not in SourceReader([url]).read().items[0].text
+    assert "the-secret" not in source_reader([url]).read().items[0].text
 
 
 def test_a_date_that_no_calendar_has_is_no_date(web: Web) -> None:
     url = web.put("/feed", RSS.format(encoding="utf-8").replace("Tue, 03 Nov 2026", "Tue, 43 Nov 2026"))
-    assert SourceReader([url]).read().items[0].published_at is None
+    assert source_reader([url]).read().items[0].published_at is None
 
 
 @pytest.mark.parametrize(
@@ -107,5 +106,5 @@ def test_a_date_that_no_calendar_has_is_no_date(web: Web) -> None:
 def test_a_feed_without_readable_entries_says_so(web: Web, content: str, reason: str) -> None:
     url = web.put("/feed", content, "application/xml")
     with pytest.raises(SourceUnreadable, match=reason) as caught:
-        SourceReader([url]).read()
+        source_reader([url]).read()
     assert url in caught.value.line

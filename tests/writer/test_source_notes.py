@@ -2,11 +2,16 @@ from __future__ import annotations
 
 from email.message import Message
 from importlib.metadata import metadata
+from pathlib import Path
 from typing import cast
 
 import pytest
 
+from bot.core.errors import SourceUnreadable
 from bot.writer.notes import read_notes
+from tests.writer.conftest import source_reader
+
+NOTE = "Rain fell on the northern hills for nine days, and the reservoirs are full again at last."
 
 MARKDOWN = """---
 title: "My garden"
@@ -102,3 +107,70 @@ def test_real_readmes_give_prose_without_markup(package: str) -> None:
     for markup in ("```", "](", "``", ".. code", "<img", "|pypi|", "&amp;"):
         assert markup not in text
     assert len({entry.key for entry in entries}) == len(entries)
+
+
+HELD = [
+    "---\ndraft: true\n---\n",
+    "---\ntitle: A\nDraft:   'yes'  # soon\n---\n",
+    "---\r\ndraft: true\r\n---\r\n",
+    "\ufeff---\ndraft: !!bool true\n---\n",
+    "---\n{title: A, draft: true}\n---\n",
+    "---\nmeta:\n  draft:\n    true\n...\n",
+    "---\npublished: false\n---\n",
+    "---\nprivate: on\n---\n",
+    "---\nstatus: Draft\n---\n",
+    "---\nvisibility: private\n---\n",
+    "---\ndate: 2026-11-25\n---\n",
+    "---\ndate: 2026-11-24T12:00:01Z\n---\n",
+    "---\ndate: '2026-11-24 12:30:00 +0000'\n---\n",
+    "---\ndate: 2026-11-24 11:30:00 -0100\n---\n",
+    "---\npublishDate: 1 Dec 2026 10:00:00 GMT\n---\n",
+    "+++\ndraft = true\n+++\n",
+    "+++\ndate = 2027-01-01T00:00:00Z\n+++\n",
+    '{\n  "title": "A",\n  "draft": true\n}\n',
+    "---\ndraft: true\n\n",
+    "Title: A\nStatus: draft\n\n",
+    "A title\n=======\n\n:status: draft\n\n",
+]
+FREE = [
+    "",
+    "---\ndraft: false\n---\n",
+    "---\npublished: true\nstatus: published\n---\n",
+    "---\ndate: 2026-11-24T11:59:59Z\n---\n",
+    "---\ndate: 2026-11-24\n---\n",
+    "---\ndate: someday\npublished: 2020-01-01\n---\n",
+    "---\ntitle: The draft\ndescription: draft, true\n---\n",
+    "Date: 2030-01-01\n\n",
+    "---\n\n",
+    "# The private life of tides\n\nPublished: no idea when.\n\n",
+]
+
+
+@pytest.mark.parametrize("front", HELD)
+def test_a_note_that_its_author_holds_back_is_not_written_from(tmp_path: Path, front: str) -> None:
+    (tmp_path / "a.md").write_bytes(f"{front}{NOTE}\n".encode())
+    (tmp_path / "b.md").write_text(NOTE)
+    reading = source_reader([str(tmp_path)]).read()
+    assert [Path(item.source.location).name for item in reading.items] == ["b.md"]
+    assert reading.problems == ()
+    with pytest.raises(SourceUnreadable, match="its author holds it back"):
+        source_reader([str(tmp_path / "a.md")]).read()
+
+
+@pytest.mark.parametrize("front", FREE)
+def test_a_note_that_is_out_is_written_from(tmp_path: Path, front: str) -> None:
+    (tmp_path / "a.md").write_text(f"{front}{NOTE}\n")
+    (only,) = source_reader([str(tmp_path / "a.md")]).read().items
+    assert NOTE in only.text
+
+
+def test_a_folder_of_drafts_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(HELD[0] + NOTE)
+    with pytest.raises(SourceUnreadable, match="all its notes are held back"):
+        source_reader([str(tmp_path)]).read()
+
+
+def test_front_matter_is_no_part_of_the_note(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(f"+++\ntitle = 'Rain'\ndescription = 'Of rain'\n+++\n{NOTE}")
+    (only,) = source_reader([str(tmp_path / "a.md")]).read().items
+    assert (only.source.title, only.text) == ("Rain", NOTE)
