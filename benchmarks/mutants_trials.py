@@ -72,10 +72,6 @@ class QuickTest:
         """Whether it runs the changed statement."""
         return any((str(mutant.path), line) in self.lines for line in range(mutant.first, mutant.last + 1))
 
-    def enters(self, mutant: Mutant) -> bool:
-        """Whether it runs anything of the changed file."""
-        return any(path == str(mutant.path) for path, _line in self.lines)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
@@ -125,7 +121,8 @@ class Bench:
         What runs at import is nobody's alone: constants and tables are read by any test.
         """
         if mutant.at_import:
-            return sorted(self.tests, key=lambda test: (not test.enters(mutant), test.seconds))
+            room = f"tests/{mutant.path.parts[1]}/"
+            return sorted(self.tests, key=lambda test: (not test.name.startswith(room), test.seconds))
         return sorted((test for test in self.tests if test.runs(mutant)), key=lambda test: test.seconds)
 
     def try_all(self, mutants: Sequence[Mutant], *, at_once: int) -> Iterator[Verdict]:

@@ -1,0 +1,241 @@
+"""Every tick says in one decision row what it did, or why it did nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from bot.core.errors import DatabaseUnavailable, UsageUnreadable, WriterFailed
+from bot.core.states import TweetStatus
+from bot.engine.parts import OutcomeKind, leased
+from tests.engine.world import NOON, Killed, World
+
+
+def decisions(world: World) -> list[tuple[str, str, str]]:
+    return [tuple(row) for row in world.rows("SELECT verdict, kind, reason FROM decisions ORDER BY at")]
+
+
+def test_an_idle_tick_says_when_the_next_slot_is_due(world: World) -> None:
+    world.slot(3600)
+    assert world.engine.tick(world.profile) == ()
+    assert world.rows("SELECT verdict, kind, reason, until, profile_id FROM decisions") == [
+        ("nothing", "publish", "nothing is due", NOON + timedelta(hours=1), world.profile_id)
+    ]
+
+
+def test_a_tick_leaves_a_profile_alone_that_another_worker_holds(world: World) -> None:
+    world.slot(0, "someone else's")
+    with leased(world.new_engine().parts, world.profile) as lease:
+        assert lease is not None
+        assert world.engine.tick(world.profile) == ()
+        assert world.engine.settle(world.profile) is None
+    assert decisions(world) == [("nothing", "publish", "another worker acts for this profile")]
+    assert world.x.calls == 0
+
+
+def test_a_lease_holds_for_ninety_seconds_and_is_given_back(world: World) -> None:
+    with leased(world.engine.parts, world.profile) as lease:
+        assert lease is not None
+        assert lease.holder == world.engine.parts.settings.holder
+        assert lease.expires_at - NOON == timedelta(seconds=90)
+    with leased(world.new_engine().parts, world.profile) as following:
+        assert following is not None
+        assert following.fencing > lease.fencing
+
+
+def test_a_lease_that_can_not_be_given_back_runs_out_by_itself(world: World) -> None:
+    with leased(world.engine.parts, world.profile):
+        world.database.failures = ["down"]
+    assert [event for event, _facts in world.log.events] == ["lease_not_released"]
+    with leased(world.new_engine().parts, world.profile) as lease:
+        assert lease is None
+
+
+@pytest.mark.parametrize("reason", [None, "a holiday"])
+def test_a_paused_profile_posts_nothing_and_says_why(world: World, reason: str | None) -> None:
+    world.slot(0, "not now")
+    world.change("UPDATE profiles SET paused = true, pause_reason = :reason", reason=reason)
+    assert world.engine.tick(world.profile) == ()
+    assert decisions(world) == [("paused", "publish", reason or "paused by the operator")]
+    assert world.rows("SELECT status FROM posting_schedule") == [("planned",)]
+
+
+def test_nothing_new_goes_out_before_what_is_unknown_is_settled(world: World) -> None:
+    world.x.visibility = timedelta(seconds=20)
+    world.slot(0, "unheard")
+    world.slot(1, "waits its turn")
+    world.x.script = ["error_after"]
+    world.engine.tick(world.profile)
+    world.clock.pass_time(1)
+    assert world.engine.tick(world.profile) == ()
+    assert ("nothing", "publish", "1 outcome(s) unknown: settled first") in decisions(world)
+    assert world.x.calls == 1
+
+
+def test_a_tick_that_fails_says_so_and_raises(world: World) -> None:
+    world.slot(0)
+    world.writer.fails = WriterFailed("the model is silent", fix="wait")
+    with pytest.raises(WriterFailed):
+        world.engine.tick(world.profile)
+    assert decisions(world)[-1] == ("failed", "publish", "the model is silent - wait")
+    with leased(world.new_engine().parts, world.profile) as lease:
+        assert lease is not None
+
+
+def test_a_post_is_blind_without_the_database(world: World) -> None:
+    world.slot(0, "blind")
+    world.database.failures = ["down"]
+    with pytest.raises(DatabaseUnavailable):
+        world.engine.tick(world.profile)
+    world.change("ALTER TABLE api_calls RENAME TO lost")
+    with pytest.raises((UsageUnreadable, DatabaseUnavailable)):
+        world.engine.tick(world.profile)
+    assert world.x.calls == 0
+
+
+def test_a_draft_that_awaits_approval_is_told_and_not_posted(world: World) -> None:
+    world.change("UPDATE profiles SET mode = 'review'")
+    world.slot(0)
+    outcomes = world.engine.tick(world.profile)
+    assert outcomes == ()
+    (row,) = world.tweets()
+    assert row.status is TweetStatus.AWAITING_APPROVAL
+    assert world.rows("SELECT verdict, reason, slot_id, tweet_id FROM decisions WHERE kind = 'publish'") == [
+        ("nothing", "the draft awaits approval", row.slot_id, row.id)
+    ]
+    assert world.x.calls == 0
+
+
+def test_a_dry_run_shows_the_post_and_skips_its_slot(world: World) -> None:
+    world.change("UPDATE profiles SET mode = 'dry-run'")
+    world.slot(0, "only shown")
+    (outcome,) = world.engine.tick(world.profile)
+    assert (outcome.kind, outcome.cost_usd) == (OutcomeKind.DRY_RUN, Decimal(0))
+    assert outcome.verdict is not None
+    assert outcome.tweet is not None
+    assert world.rows("SELECT status, reason FROM posting_schedule") == [("skipped", "dry_run")]
+    assert world.rows("SELECT verdict, kind, reason, slot_id, tweet_id FROM decisions") == [
+        ("dry_run", "publish", outcome.verdict.reason, outcome.tweet.slot_id, outcome.tweet.id)
+    ]
+    assert world.rows("SELECT count(*) FROM api_calls") == [(0,)]
+    assert world.x.calls == 0
+
+
+def test_a_slot_without_a_draft_is_written_for_and_posted(world: World) -> None:
+    world.slot(0)
+    (outcome,) = world.engine.tick(world.profile)
+    assert outcome.kind is OutcomeKind.POSTED
+    assert [post.text for post in world.x.posts] == ["Fact number 0 about the sea."]
+    (row,) = world.tweets()
+    assert (row.writer, row.source and row.source.id) == ("plain", "note-0")
+
+
+def test_a_slot_for_which_the_guard_takes_no_draft_says_why(world: World) -> None:
+    world.sources.items = tuple(
+        item.__class__(source=item.source, text=f"{'very ' * 80}long {number}")
+        for number, item in enumerate(world.sources.items)
+    )
+    world.slot(0)
+    (outcome,) = world.engine.tick(world.profile)
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.REJECTED, "length")
+    assert "over 280" in outcome.detail
+    (slot,) = world.rows("SELECT id, status FROM posting_schedule")
+    assert world.rows("SELECT verdict, reason, slot_id FROM decisions WHERE kind = 'publish'") == [
+        ("rejected", outcome.detail, slot.id)
+    ]
+    assert world.x.calls == 0
+
+
+def test_at_most_one_slot_is_posted_a_tick(world: World) -> None:
+    world.slot(0, "first")
+    world.slot(1, "second")
+    world.clock.pass_time(2)
+    assert len(world.engine.tick(world.profile)) == 1
+    assert [post.text for post in world.x.posts] == ["first"]
+
+
+def test_a_retry_goes_before_a_new_slot_and_takes_its_tick(world: World) -> None:
+    world.slot(0, "refused at first")
+    world.x.script = ["unreachable"]
+    world.engine.tick(world.profile)
+    world.slot(5, "new")
+    world.clock.pass_time(5)
+    assert len(world.engine.tick(world.profile)) == 1
+    assert [post.text for post in world.x.posts] == ["refused at first"]
+    world.engine.tick(world.profile)
+    assert [post.text for post in world.x.posts] == ["refused at first", "new"]
+
+
+@pytest.mark.parametrize("gone", ["deleted", "failed"])
+def test_a_part_whose_thread_is_broken_ends_with_those_after_it(world: World, gone: str) -> None:
+    world.slot(0, "one", "two", "three")
+    world.x.script = ["accept", "unreachable"]
+    world.engine.tick(world.profile)
+    world.change("UPDATE tweets SET status = CAST(:gone AS tweet_status) WHERE part = 1", gone=gone)
+    world.clock.pass_time(10)
+    assert world.engine.tick(world.profile) == []
+    assert [(row.status.value, row.reason) for row in world.tweets()][1:] == [
+        ("failed", "thread_broken"),
+        ("rejected", "thread_broken"),
+    ]
+    (row,) = world.rows("SELECT verdict, kind, reason, tweet_id FROM decisions WHERE verdict = 'failed'")
+    assert tuple(row) == ("failed", "publish", "a part before it is gone", world.tweets()[1].id)
+    assert world.x.calls == 2
+
+
+def test_a_part_waits_for_the_one_before_it(world: World) -> None:
+    world.slot(0, "one", "two", "three")
+    world.x.visibility = timedelta(seconds=40)
+    world.x.script = ["accept", "error_after"]
+    world.engine.tick(world.profile)
+    world.clock.pass_time(10)
+    world.engine.tick(world.profile)
+    assert [row.status for row in world.tweets()] == [
+        TweetStatus.POSTED,
+        TweetStatus.UNKNOWN,
+        TweetStatus.DRAFTED,
+    ]
+    world.run(120, every=20)
+    assert [post.text for post in world.x.posts] == ["one", "two", "three"]
+
+
+def test_settling_by_hand_resends_what_is_absent_and_tells_what_stays_unknown(world: World) -> None:
+    world.slot(0, "never arrived")
+    world.x.script = ["lost_before"]
+    world.engine.tick(world.profile)
+    assert world.engine.settle(world.profile) == 1
+    left = []
+    for _ in range(3):
+        world.clock.pass_time(31)
+        left.append(world.engine.settle(world.profile))
+    assert left[-1] == 0
+    assert (world.x.calls, world.x.count("never arrived")) == (2, 1)
+
+
+def test_settling_by_hand_sends_nothing_while_the_profile_is_paused(world: World) -> None:
+    world.slot(0, "never arrived")
+    world.x.script = ["lost_before"]
+    world.engine.tick(world.profile)
+    world.change("UPDATE profiles SET paused = true")
+    for _ in range(3):
+        world.clock.pass_time(31)
+        world.engine.settle(world.profile)
+    assert [row.status for row in world.tweets()] == [TweetStatus.APPROVED]
+    assert world.x.calls == 1
+
+
+def test_a_process_that_must_end_leaves_its_call_unknown(world: World) -> None:
+    world.slot(0, "under way")
+    world.x.script = ["kill_after"]
+    with pytest.raises(Killed):
+        world.engine.tick(world.profile)
+    world.clock.pass_time(100)
+    world.engine.abandon(world.profile)
+    (row,) = world.tweets()
+    assert (row.status, row.reason) == (TweetStatus.UNKNOWN, "no_record")
+    assert world.rows("SELECT state FROM api_calls WHERE kind = 'post'") == [("unknown",)]
+    assert world.rows("SELECT verdict, kind, tweet_id, reason FROM decisions WHERE verdict = 'unknown'") == [
+        ("unknown", "reconcile", row.id, "its process ended before the outcome was saved")
+    ]
