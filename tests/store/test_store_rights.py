@@ -78,6 +78,7 @@ def test_a_draft_that_got_into_another_profiles_slot_is_not_the_slots_tweet(
         tx.connection.execute(text("ALTER TABLE tweets DROP CONSTRAINT fk_tweets_profile_id_slot_id"))
         slot = a_slot(tx, profile)
         own = tx.tweets.add(a_tweet(profile.id, slot_id=slot.id))
+    with manager.transaction() as tx:
         tx.tweets.add(a_tweet(neighbour.id, slot_id=slot.id))
     with manager.transaction() as tx:
         assert tx.tweets.of_slot(slot.id) == own
