@@ -1,22 +1,30 @@
-"""Runs one benchmark: `python -m benchmarks NAME [options]`."""
+"""Runs a benchmark by its name: `python -m benchmarks NAME [options]`."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
 
 
-def main(arguments: list[str]) -> int:
-    """Passes the options on to the benchmark that the first argument names."""
-    names = sorted(path.stem for path in FOLDER.glob("*.py") if "def main(" in path.read_text())
-    names.remove("__main__")
-    if not arguments or arguments[0] not in names:
-        print(f"usage: python -m benchmarks {{{','.join(names)}}} [options]", file=sys.stderr)
+def names() -> list[str]:
+    """The benchmarks of this folder; its other files help them."""
+    found = [path.stem for path in FOLDER.glob("*.py") if "\ndef main(" in path.read_text()]
+    return sorted(set(found) - {"__main__"})
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Hands the options on to the benchmark that is named."""
+    name = arguments[0].replace("-", "_") if arguments else ""
+    if name not in names():
+        sys.stderr.write(f"usage: python -m benchmarks NAME [options]; NAME is one of {', '.join(names())}\n")
         return 2
-    return import_module(f"benchmarks.{arguments[0]}").main(arguments[1:]) or 0
+    sys.argv = [f"python -m benchmarks {arguments[0]}", *arguments[1:]]
+    code: int | None = import_module(f"benchmarks.{name}").main()
+    return code or 0
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ _FIRST_PERSON = re.compile(r"\b(?:I|I'm|I've|I'll|I'd|me|my|mine)\b")
 _PLURAL_PERSON = re.compile(r"\b(?:we|we're|we've|we'll|our|ours|us|let's)\b", re.IGNORECASE)
 _DEFINITION = re.compile(r"^[\w\s().,'-]{2,60}?\b(?:is|are|provides?|lets?|makes?|allows?|supports?|gives?) ")
 _PAIRS = ("()", "[]", "{}", "“”", "«»", "「」", "『』", "（）")  # noqa: RUF001  # other scripts' brackets
+_NOT_BLANK = re.compile(r"\S")
+_LONGEST_ABBREVIATION = 80
 _MOST_SENTENCES = 500  # of one text; a longer one is a book
 _FEWEST_WORDS = 6
 _FEWEST_LETTERS = 30
@@ -63,7 +65,10 @@ def sentences(text: str) -> list[Sentence]:
 def _split(block: str) -> Iterator[str]:
     start = 0
     for mark in _END.finditer(block):
-        if _ABBREVIATION.search(block[start : mark.end()]) or block[mark.end() :].lstrip()[:1].islower():
+        # A block of nothing but abbreviations would otherwise be read once for each.
+        before = block[max(start, mark.end() - _LONGEST_ABBREVIATION) : mark.end()]
+        following = _NOT_BLANK.search(block, mark.end())
+        if _ABBREVIATION.search(before) or (following and following[0].islower()):
             continue
         yield block[start : mark.end()].strip()
         start = mark.end()

@@ -6,6 +6,7 @@ import sys
 import unicodedata
 from importlib.metadata import distribution
 from random import Random
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from bot.core.drafts import DraftRequest, Source, SourceItem
 from bot.core.errors import WriterFailed
 from bot.writer import OfflineWriter
 from bot.writer.notes import read_notes
+from bot.writer.sentences import can_stand_alone, sentences
 from tests.writer.conftest import ItemMaker
 
 BEES = "Bees visit more than two thousand flowers on a warm day in May."
@@ -250,3 +252,15 @@ def test_importing_the_room_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "token", ["e.g. ", "a. ", "No. ", "漢。", "a.b ", "$A ", "# ", "@a ", "'", "ff1", "U.S. "]
+)
+def test_the_sentences_of_a_hostile_text_take_time_that_grows_with_its_length_alone(token: str) -> None:
+    text = token * (50_000 // len(token))
+    started = process_time()
+    for found in sentences(text):
+        can_stand_alone(found.text)
+    # A square of the length takes minutes.
+    assert process_time() - started < 5
