@@ -1,9 +1,9 @@
 """Do the quick tests notice a wrong change? `python -m benchmarks mutants --sample 300 --seed 1`.
 
 Makes small wrong changes to bot/core and bot/engine, one at a time and never in the files: each is
-compiled in a forked process that runs the tests of the changed line. A change that no test notices
-survives; read it, and write the test that misses, or convince yourself that it changes nothing.
-Ends with 1 when fewer are noticed than a room's target.
+compiled in a forked process, which runs the quick tests of its room that reach the changed line. A
+change that no test notices survives; read it, and write the test that misses, or convince yourself
+that it changes nothing. Ends with 1 when fewer are noticed than a room's target.
 
 `--list` prints every survivor with its place, `--only gauges` tries one file's, `--sample 0` all of
 them, `--seed` draws others. Which changes are made stands in mutants_changes.py; which tests are
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rooms = [options.room] if options.room else list(TARGETS)
     mutants = choose(rooms, only=options.only, sample=options.sample, seed=options.seed)
     begun = time.monotonic()
-    with open_bench() as bench:
+    with open_bench(rooms) as bench:
         work = sum(test.seconds for test in bench.tests)
         print(f"{len(bench.tests)} quick tests take {work:.0f} s; {len(mutants)} mutants", file=sys.stderr)
         verdicts = []

@@ -35,9 +35,9 @@ import pytest
 from benchmarks.mutants_changes import Mutant
 
 ROOT = Path(__file__).resolve().parents[1]
-# The quick set: these folders without what is marked `long`, and without the tests named below,
-# which take seconds each. What they find out, quick ones have to find out too.
-QUICK = ("tests/core", "tests/engine")
+# The quick set of a room: this folder without what is marked `long`, and without the tests named
+# below, which take seconds each. What they find out, quick ones have to find out too.
+QUICK = {"core": "tests/core", "engine": "tests/engine"}
 SLOW = (
     "test_core_budget_pace.py::test_a_tight_budget_lasts",
     "test_core_budget_pace.py::test_a_tight_budget_takes_even",
@@ -52,10 +52,11 @@ SLOW = (
 )
 # Rooms that import nothing of `engine`.
 BELOW_ENGINE = ("bot.core", "bot.ports", "bot.store", "bot.sandbox", "bot.x")
-# A mutant may take this many times what the tests take without it, and some seconds to begin.
-PATIENCE, BEGINNING = 6.0, 30.0
-# Seconds of work that no child needs.
-LONGEST = 600
+# A mutant may work this many times as long as the tests do without it, and some seconds to begin. Other
+# programs load the machine, so that the clock on the wall runs on much longer.
+PATIENCE, BEGINNING, WALL = 4, 20, 10
+# Seconds of work that the tests need together, at the most, on the slowest machine.
+ALL_TESTS = 1800
 TEMPLATE = "bot_template"
 Lines = frozenset[tuple[str, int]]
 
@@ -84,7 +85,8 @@ class Verdict:
 class Bench:
     """The server and the tests that every mutant is tried on."""
 
-    def __init__(self, server_uri: str, folder: Path) -> None:
+    def __init__(self, server_uri: str, folder: Path, rooms: Sequence[str]) -> None:
+        self._rooms = rooms
         self._uri = server_uri
         self._folder = folder
         self._modules: list[str] = []
@@ -98,7 +100,7 @@ class Bench:
         """
         told = self._folder / "baseline.json"
         output = self._folder / "baseline.txt"
-        child = _fork(lambda: self._baseline(told), output)
+        child = _fork(lambda: self._baseline(told), output, ALL_TESTS)
         _pid, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status):
             raise RuntimeError(f"the quick tests fail on the code as it is:\n{output.read_text()[-4000:]}")
@@ -116,14 +118,15 @@ class Bench:
         _import_all(name for name in self._modules if not name.startswith("bot"))
 
     def tests_for(self, mutant: Mutant) -> list[QuickTest]:
-        """The tests that may notice it, the nearest and the quickest first.
+        """The tests of its room that may notice it, the quickest first.
 
         What runs at import is nobody's alone: constants and tables are read by any test.
         """
-        if mutant.at_import:
-            room = f"tests/{mutant.path.parts[1]}/"
-            return sorted(self.tests, key=lambda test: (not test.name.startswith(room), test.seconds))
-        return sorted((test for test in self.tests if test.runs(mutant)), key=lambda test: test.seconds)
+        folder = QUICK[mutant.path.parts[1]]
+        near = (test for test in self.tests if test.name.startswith(f"{folder}/"))
+        return sorted(
+            (test for test in near if mutant.at_import or test.runs(mutant)), key=lambda test: test.seconds
+        )
 
     def try_all(self, mutants: Sequence[Mutant], *, at_once: int) -> Iterator[Verdict]:
         """Tries them, so many at once; gives each verdict as it is known."""
@@ -144,17 +147,18 @@ class Bench:
                         yield Verdict(mutant=mutant, killed_by=None)
                         continue
                     told = self._folder / f"verdict-{len(waiting)}"
-                    limit = BEGINNING + PATIENCE * sum(test.seconds for test in tests)
-                    child = self._start(mutant, tests, told)
-                    running[child] = (mutant, time.monotonic() + limit, told)
+                    limit = int(BEGINNING + PATIENCE * sum(test.seconds for test in tests))
+                    child = self._start(mutant, tests, told, limit)
+                    running[child] = (mutant, time.monotonic() + WALL * limit, told)
                 yield from self._ended(running)
                 time.sleep(0.01)
         finally:
             for child in running:
                 _end(child)
 
-    def _start(self, mutant: Mutant, tests: Sequence[QuickTest], told: Path) -> int:
-        return _fork(lambda: self._trial(mutant, [test.name for test in tests], told), None)
+    def _start(self, mutant: Mutant, tests: Sequence[QuickTest], told: Path, limit: int) -> int:
+        names = [test.name for test in tests]
+        return _fork(lambda: self._trial(mutant, names, told), None, limit)
 
     def _ended(self, running: dict[int, tuple[Mutant, float, Path]]) -> Iterator[Verdict]:
         for child, (mutant, deadline, told) in list(running.items()):
@@ -166,9 +170,10 @@ class Bench:
                 _end(child)
                 yield Verdict(mutant=mutant, killed_by="the time limit")
                 continue
-            failed = os.waitstatus_to_exitcode(status) != 0
+            code = os.waitstatus_to_exitcode(status)
             first = told.read_text() if told.exists() else "an error at import"
-            yield Verdict(mutant=mutant, killed_by=first if failed else None)
+            killed_by = None if code == 0 else "the time limit" if code < 0 else first
+            yield Verdict(mutant=mutant, killed_by=killed_by)
 
     def _trial(self, mutant: Mutant, names: list[str], told: Path) -> int:
         path = mutant.path
@@ -178,7 +183,7 @@ class Bench:
 
     def _baseline(self, told: Path) -> int:
         watch = _Watch()
-        code = self._pytest([*QUICK, "-m", "not long"], watch)
+        code = self._pytest([*(QUICK[room] for room in self._rooms), "-m", "not long"], watch)
         told.write_text(json.dumps({**watch.found(), "modules": _imported()}))
         return code
 
@@ -332,8 +337,11 @@ def _import_all(modules: Iterable[str]) -> None:
     gc.freeze()
 
 
-def _fork(work: Callable[[], int], output: Path | None) -> int:
-    """Does the work in a child of its own process group, and ends it with the number returned."""
+def _fork(work: Callable[[], int], output: Path | None, limit: int) -> int:
+    """Does the work in a child of its own process group, and ends it with the number returned.
+
+    After so many seconds of work the system ends it, also when nobody is left to do so.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
@@ -343,8 +351,7 @@ def _fork(work: Callable[[], int], output: Path | None) -> int:
     code = 70
     try:
         os.setpgid(0, 0)
-        # Should this process end without ending its children, an endless one ends by itself.
-        resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, LONGEST))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         to = os.open(output or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(to, 1)
         os.dup2(to, 2)
@@ -367,8 +374,8 @@ def _end(child: int) -> None:
 
 
 @contextmanager
-def open_bench() -> Iterator[Bench]:
-    """A bench with its own server and folder, both gone at the end."""
+def open_bench(rooms: Sequence[str]) -> Iterator[Bench]:
+    """A bench for the rooms with its own server and folder, both gone at the end."""
     with warnings.catch_warnings():
         # The package warns when the machine has no XDG runtime folder.
         warnings.simplefilter("ignore")
@@ -380,7 +387,7 @@ def open_bench() -> Iterator[Bench]:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
                 server.psql(f"ALTER SYSTEM SET {setting} = off")
             server.psql("SELECT pg_reload_conf()")
-            bench = Bench(server.get_uri(), Path(folder))
+            bench = Bench(server.get_uri(), Path(folder), rooms)
             bench.prepare()
             yield bench
         finally:
