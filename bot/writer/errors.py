@@ -37,3 +37,14 @@ class ModelUnavailable(Retryable):
     ) -> None:
         super().__init__(message, code=code, fix=fix, until=until)
         self.usage = usage
+
+
+class CallCut(Exception):
+    """A call to the model service was ended from this side.
+
+    `sent` tells whether a connection stood, so that the service may have heard and billed it.
+    """
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        self.sent = sent
+        super().__init__(reason)

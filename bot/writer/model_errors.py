@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bot.core.drafts import ModelUsage
 from bot.core.errors import BotError, Fatal
-from bot.writer.errors import DraftRefused, ModelUnavailable
+from bot.writer.errors import CallCut, DraftRefused, ModelUnavailable
 from bot.writer.prose import one_line
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _NO_CREDIT = (
     "billing_not_active",
     "insufficient_balance",
 )
+_ADDRESS = "check that the service is up, and OPENAI_BASE_URL"
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
 _BEFORE_SENDING = ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
 
@@ -53,10 +54,21 @@ def translated(
         return ModelUnavailable(
             f"the model service {what}",
             usage=added(spent, most) if sent else spent,
-            fix="it will be tried again; check the model's base URL if it stays so",
+            fix=_ADDRESS,
         )
     reason = _reason(error, key) if isinstance(error, APIError) else type(error).__name__
     return unreadable(reason, added(spent, most))
+
+
+def cut_off(
+    error: CallCut, *, spent: ModelUsage | None = None, most: ModelUsage | None = None
+) -> ModelUnavailable:
+    """Returns the error for a call that was ended from this side; its usage is `translated`'s."""
+    return ModelUnavailable(
+        f"the model service's call was cut off: {error}",
+        usage=added(spent, most) if error.sent else spent,
+        fix=_ADDRESS,
+    )
 
 
 def unreadable(reason: str, usage: ModelUsage | None) -> ModelUnavailable:
@@ -112,7 +124,7 @@ def _status(error: APIStatusError, *, model: str, key: str, spent: ModelUsage | 
             f"the model service is busy or down (HTTP {status}: {reason})",
             usage=spent,
             until=_until(error),
-            fix="it will be tried again",
+            fix="wait until it is up again, or name another service in OPENAI_BASE_URL",
         )
     return DraftRefused(
         f"the model service refused the request (HTTP {status}: {reason})",

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.core.drafts import Draft, DraftRequest, ModelUsage
 from bot.core.errors import WriterFailed
 from bot.writer.answers import judge
-from bot.writer.errors import DraftRefused
-from bot.writer.model_errors import added, says_unsupported, translated, unreadable
+from bot.writer.errors import CallCut, DraftRefused
+from bot.writer.model_errors import added, cut_off, says_unsupported, translated, unreadable
 from bot.writer.prompts import ANSWER_SCHEMA, messages, offered
 from bot.writer.prose import one_line
 
 if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types.chat import ChatCompletion
+
+    from bot.writer.model_line import ModelLine
 
 _BASE_URL = "https://api.openai.com/v1"
 _MESSAGE_TOKENS = 64  # roles, separators and wrapping of one call; real services add under ten a message
@@ -28,13 +30,14 @@ _STRICT: Mapping[str, Any] = {
 }
 
 _Message = dict[str, str]
+_Answer = TypeVar("_Answer")
 
 
 class OpenAIWriter:
     """Asks the model at most twice for each draft.
 
-    `base_url` None means OpenAI itself; `timeout` is in seconds for each call;
-    `max_output_tokens` bounds each answer, hidden reasoning included.
+    `base_url` None means OpenAI itself; `timeout` is in seconds for the whole of each call, whatever
+    the service sends meanwhile; `max_output_tokens` bounds each answer, hidden reasoning included.
     """
 
     def __init__(
@@ -76,18 +79,17 @@ class OpenAIWriter:
         talk = messages(request, items)
         spent: ModelUsage | None = None
         complaints: tuple[str, ...] = ()
-        with self._client() as client:
-            for _ in range(2):
-                completion = self._ask(client, talk, spent)
-                if not getattr(completion, "choices", None):  # the SDK hands on a page of HTML as a str
-                    raise unreadable("no choices in it", added(spent, self._most(talk)))
-                spent = added(spent, self._reported(completion, talk))
-                content = self._content(completion, spent)
-                judged = judge(content, request, items)
-                if not judged.complaints:
-                    return Draft(text=judged.text, source=judged.source, writer=self.name, usage=spent)
-                complaints = judged.complaints
-                talk = [*messages(request, items), *_second_try(content, complaints)]
+        for _ in range(2):
+            completion = self._ask(talk, spent)
+            if not getattr(completion, "choices", None):  # the SDK hands on a page of HTML as a str
+                raise unreadable("no choices in it", added(spent, self._most(talk)))
+            spent = added(spent, self._reported(completion, talk))
+            content = self._content(completion, spent)
+            judged = judge(content, request, items)
+            if not judged.complaints:
+                return Draft(text=judged.text, source=judged.source, writer=self.name, usage=spent)
+            complaints = judged.complaints
+            talk = [*messages(request, items), *_second_try(content, complaints)]
         raise DraftRefused(f"the model's post was unfit twice: {'; '.join(complaints)}", usage=spent)
 
     def check(self) -> None:
@@ -100,23 +102,45 @@ class OpenAIWriter:
         from openai import OpenAIError
 
         try:
-            with self._client() as client:
-                client.models.retrieve(self._model)
+            self._call(lambda client: client.models.retrieve(self._model))
+        except CallCut as error:
+            raise cut_off(error) from error
         except OpenAIError as error:
             raise translated(error, model=self._model, key=self._key) from error
 
-    def _client(self) -> OpenAI:
-        from openai import OpenAI
+    def _call(self, ask: Callable[[OpenAI], _Answer]) -> _Answer:
+        """Returns what the service answers, over a connection of its own.
 
-        return OpenAI(api_key=self._key, base_url=self._base_url, timeout=self._timeout, max_retries=0)
+        Raises:
+            CallCut: it took too long, or said too much.
+            OpenAIError: as the SDK raises it.
+        """
+        from openai import DefaultHttpxClient, OpenAI
 
-    def _ask(self, client: OpenAI, talk: Sequence[_Message], spent: ModelUsage | None) -> ChatCompletion:
+        from bot.writer.model_line import within
+
+        def call(line: ModelLine) -> _Answer:
+            http = DefaultHttpxClient(timeout=self._timeout, event_hooks=line.hooks)
+            with OpenAI(
+                api_key=self._key,
+                base_url=self._base_url,
+                timeout=self._timeout,
+                max_retries=0,
+                http_client=http,
+            ) as client:
+                return ask(client)
+
+        return within(self._timeout, call)
+
+    def _ask(self, talk: Sequence[_Message], spent: ModelUsage | None) -> ChatCompletion:
         """Sends the talk; a parameter that the service does not know is replaced by its older form."""
         from openai import APIStatusError, OpenAIError
 
         while True:
             try:
-                return self._send(client, talk)
+                return self._call(lambda client: self._send(client, talk))
+            except CallCut as error:
+                raise cut_off(error, spent=spent, most=self._most(talk)) from error
             except OpenAIError as error:
                 if isinstance(error, APIStatusError) and self._adapt(error):
                     continue

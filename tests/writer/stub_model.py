@@ -7,11 +7,13 @@ standard input or on Ctrl-C. It imports nothing of bot, so that it can't share i
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import re
 import sys
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -38,6 +40,12 @@ Misbehaviour = Literal[
     "no_usage",
     "hang",
     "drop",
+    "drip_blanks",
+    "drip_headers",
+    "drip_continue",
+    "drip_chunks",
+    "endless",
+    "packed",
     "no_json_schema",
     "no_max_completion_tokens",
     "insufficient_quota",
@@ -54,6 +62,15 @@ _KNOWN = {
     "temperature": (int, float),
 }
 _ROLES = {"system", "developer", "user", "assistant"}
+_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+# What comes first, what comes again and again, and the pause between in seconds.
+_ENDLESS: dict[str, tuple[bytes, bytes, float]] = {
+    "drip_blanks": (_OK + b"Content-Length: 100000\r\n\r\n", b" ", 0.05),
+    "drip_headers": (_OK, b"X-More: 1\r\n", 0.05),
+    "drip_continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),
+    "drip_chunks": (_OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", 0.05),
+    "endless": (_OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b" " * 65536 + b"\r\n", 0),
+}
 _SENTENCE = re.compile(r"[^.!?\n]{20,240}[.!](?=\s|$)")
 
 
@@ -178,9 +195,29 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, "<html><body>Welcome to the hotel network</body></html>", "text/html")
         if mode == "hang":
             self.stub.released.wait()
-        if mode in {"hang", "drop"}:
+        if mode in _ENDLESS:
+            self._drip(*_ENDLESS[mode])
+        if mode == "packed":
+            self._send_packed()
+        if mode in {"hang", "drop", *_ENDLESS}:
             self.close_connection = True
-        return mode in {"html", "hang", "drop"}
+        return mode in {"html", "hang", "drop", "packed", *_ENDLESS}
+
+    def _drip(self, start: bytes, drop: bytes, pause: float) -> None:
+        """Never comes to an end, and is never silent for long."""
+        with suppress(OSError):
+            self.wfile.write(start)
+            while not self.stub.released.wait(pause):
+                self.wfile.write(drop)
+
+    def _send_packed(self) -> None:
+        content = gzip.compress(b" " * 10_000_000 + b"{}")
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
 
 def _check(body: dict[str, Any], stub: StubModel) -> None:

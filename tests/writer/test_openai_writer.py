@@ -4,7 +4,9 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from twitter_text import parse_tweet
@@ -12,12 +14,14 @@ from twitter_text import parse_tweet
 from bot.core.drafts import DraftRequest
 from bot.core.errors import Fatal, Retryable, WriterFailed
 from bot.writer import DraftRefused, ModelUnavailable, OpenAIWriter
+from tests.support.processes import eventually
 from tests.writer.conftest import ItemMaker
 from tests.writer.stub_model import Misbehaviour, StubModel
 
 BEES = "Bees visit more than 2,000 flowers on a warm day in May."
 URL = "https://garden.example.org/bees"
 KEY = "sk-test"
+DRIPS: tuple[Misbehaviour, ...] = ("drip_blanks", "drip_headers", "drip_continue", "drip_chunks")
 
 
 def writer(stub: StubModel, **fields: object) -> OpenAIWriter:
@@ -155,6 +159,59 @@ def test_an_unreachable_service_cost_nothing(request_: DraftRequest) -> None:
         base_url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
         with pytest.raises(ModelUnavailable, match="can't be reached") as caught:
             OpenAIWriter(api_key=KEY, base_url=base_url, model="stub-1").write(request_)
+    assert caught.value.usage is None
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+def test_a_call_ends_at_its_time_whatever_the_service_sends(
+    request_: DraftRequest, drip: Misbehaviour
+) -> None:
+    with StubModel([drip]) as stub:
+        asking = writer(stub, timeout=0.5)
+        begun = monotonic()
+        with pytest.raises(ModelUnavailable, match=r"did not answer within 0.5 s") as caught:
+            asking.write(request_)
+        took = monotonic() - begun
+        # The thread that waited ends with the call.
+        eventually(lambda: not [one for one in threading.enumerate() if one.name == "model"], what="its end")
+    # The drips are ten times as frequent.
+    assert 0.5 <= took < 3
+    # It may have been billed.
+    assert caught.value.usage is not None
+    assert caught.value.usage.tokens * 2 > 1000
+    assert "\n" not in caught.value.line
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+def test_a_check_ends_at_its_time_too(drip: Misbehaviour) -> None:
+    with StubModel([drip]) as stub, pytest.raises(ModelUnavailable, match="did not answer within"):
+        writer(stub, timeout=0.3).check()
+
+
+@pytest.mark.parametrize(("mode", "reason"), [("endless", "longer than 1000 kB"), ("packed", "packed")])
+def test_an_answer_that_would_fill_the_memory_is_cut_off(
+    request_: DraftRequest, mode: Misbehaviour, reason: str
+) -> None:
+    with StubModel([mode]) as stub, pytest.raises(ModelUnavailable, match=reason) as caught:
+        writer(stub).write(request_)
+    assert caught.value.usage is not None
+
+
+def test_a_name_that_is_looked_up_for_ever_costs_its_time_and_nothing_else(
+    request_: DraftRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def never(*_arguments: object, **_names: object) -> list[object]:
+        asked.wait()
+        return []
+
+    # No name server of a test's own can be made to hang.
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    asking = OpenAIWriter(api_key=KEY, base_url="http://model.invalid/v1", model="stub-1", timeout=0.3)
+    with pytest.raises(ModelUnavailable, match="did not answer within") as caught:
+        asking.write(request_)
+    asked.set()
     assert caught.value.usage is None
 
 
