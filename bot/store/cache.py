@@ -69,6 +69,7 @@ class RedisCache:
         self._prefix = prefix
         self._memory = MemoryCache(seconds)
         self._left_alone_until = 0.0
+        self._telling = threading.Lock()
         self._window_began = 0.0
         self._waited = 0.0
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[Any], Any]] | None] = queue.SimpleQueue()
@@ -108,7 +109,7 @@ class RedisCache:
             if self._memory.get(key) == value:
                 self._undelivered.discard(key)
 
-        self._submit(deliver)
+        self._submit(deliver).add_done_callback(self._delivered)
 
     def close(self) -> None:
         """Lets the thread end."""
@@ -131,8 +132,18 @@ class RedisCache:
             self._waited += self._seconds() - now
         return None
 
+    def _delivered(self, delivery: Future[Any]) -> None:
+        """Hears how a value's way to Redis ended: nobody waits for it."""
+        error = delivery.exception()
+        if error is not None:
+            self._leave_alone(_brief(error))
+
     def _leave_alone(self, why: str) -> None:
-        self._left_alone_until = self._seconds() + LEAVE_ALONE_SECONDS
+        """Does without Redis for a while, and says so once."""
+        with self._telling:
+            if self._seconds() < self._left_alone_until:
+                return
+            self._left_alone_until = self._seconds() + LEAVE_ALONE_SECONDS
         self._warn(
             "redis_unavailable",
             error=why,
@@ -150,13 +161,18 @@ class RedisCache:
         while (taken := self._jobs.get()) is not None:
             answer, job = taken
             self._busy.set()
+            found, failed = None, None
             try:
                 client = client or _connect(self._url)
-                answer.set_result(job(client))
+                found = job(client)
             except Exception as error:  # noqa: BLE001 - handed to whoever asked
-                answer.set_exception(error)
-            finally:
-                self._busy.clear()
+                failed = error
+            # Whoever hears the answer may ask again at once, and must find nobody busy.
+            self._busy.clear()
+            if failed is None:
+                answer.set_result(found)
+            else:
+                answer.set_exception(failed)
         if client is not None:
             client.close()
 
@@ -178,5 +194,5 @@ def _connect(url: str) -> Any:
         raise ValueError("REDIS_URL can't be read as an address") from None
 
 
-def _brief(error: Exception) -> str:
+def _brief(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -23,6 +23,7 @@ from bot.store.cache import (
     MOST_ENTRIES,
     PATIENCE_SECONDS,
     PATIENCE_WINDOW_SECONDS,
+    SERVER_TIMEOUT_SECONDS,
     MemoryCache,
     RedisCache,
 )
@@ -132,10 +133,24 @@ def make(seconds: Seconds, warned: Warnings) -> Iterator[Callable[[str], RedisCa
         cache.close()
 
 
-def timed(call: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+def held_up(call: Callable[[], object]) -> float:
+    """Seconds that a call takes, less those in which a busy machine gave this thread no processor."""
+    begun, starved = time.perf_counter(), starved_seconds()
     call()
-    return time.perf_counter() - begun
+    return (time.perf_counter() - begun) - (starved_seconds() - starved)
+
+
+def starved_seconds() -> float:
+    """How long this thread was ready to run and had to wait for a processor; 0 where nobody counts."""
+    with suppress(OSError):
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
+
+
+def connected(cache: RedisCache) -> RedisCache:
+    """A cache whose thread has heard all that Redis had to say, however slow the machine is."""
+    assert cache.ping(patience=60) is None
+    return cache
 
 
 def assert_nothing_secret(warned: Warnings) -> None:
@@ -201,7 +216,7 @@ def test_memory_is_bounded_and_lets_the_oldest_go(memory: MemoryCache) -> None:
 def test_a_redis_that_answers_says_so(
     make: Callable[[str], RedisCache], address: str, warned: Warnings
 ) -> None:
-    assert make(address).ping() is None
+    assert make(address).ping(patience=60) is None
     assert warned.told == []
 
 
@@ -209,7 +224,8 @@ def test_what_one_process_puts_another_gets(
     make: Callable[[str], RedisCache], address: str, server: RedisServer, warned: Warnings
 ) -> None:
     writer, reader = make(address), make(address)
-    assert writer.ping() is reader.ping() is None
+    connected(writer)
+    connected(reader)
 
     writer.put("key", VALUE, seconds=60)
     eventually(lambda: server.value("key"), what="the value is in Redis")
@@ -222,8 +238,7 @@ def test_what_one_process_puts_another_gets(
 def test_a_value_runs_out_in_redis_too(
     make: Callable[[str], RedisCache], address: str, server: RedisServer
 ) -> None:
-    cache = make(address)
-    cache.ping()
+    cache = connected(make(address))
     cache.put("key", VALUE, seconds=60)
     eventually(lambda: server.value("key"), what="the value is in Redis")
 
@@ -286,20 +301,21 @@ def test_a_redis_that_dies_or_hangs_holds_nobody_up_and_is_told_once(
     warned: Warnings,
     fate: signal.Signals,
 ) -> None:
-    cache = make(address)
-    cache.ping()
+    cache = connected(make(address))
     cache.put("key", VALUE, seconds=600)
-    eventually(lambda: server.value("key"), what="the value is in Redis")
+    # Redis has the value a moment before the thread hears so: until then a get does without Redis.
+    connected(cache)
+    assert server.value("key") == VALUE
 
     server.process.send_signal(fate)
     answers: list[bytes | None] = []
-    took = timed(lambda: answers.extend(cache.get("key") for _ in range(100)))
+    took = held_up(lambda: answers.extend(cache.get("key") for _ in range(100)))
 
     def put_many() -> None:
         for number in range(100):
             cache.put(str(number), VALUE, seconds=60)
 
-    took += timed(put_many)
+    took += held_up(put_many)
 
     assert answers == [VALUE] * 100
     assert [event for event, _ in warned.told] == ["redis_unavailable"]
@@ -307,14 +323,30 @@ def test_a_redis_that_dies_or_hangs_holds_nobody_up_and_is_told_once(
     assert took < GENEROUS_SECONDS
 
 
+def test_a_value_that_redis_never_confirms_is_told_once_and_memory_serves(
+    make: Callable[[str], RedisCache], server: RedisServer, warned: Warnings
+) -> None:
+    wire = SlowRedis(server.folder / "slow.sock", str(server.socket_file), delay=3 * SERVER_TIMEOUT_SECONDS)
+    cache = connected(make(f"unix://:{PASSWORD}@{server.folder}/slow.sock"))
+    wire.slow.set()
+
+    for _ in range(2):
+        cache.put("key", VALUE, seconds=600)
+
+    assert cache.get("key") == VALUE
+    eventually(lambda: warned.told, what="an operator hears of it")
+    eventually(lambda: cache._jobs.empty() and not cache._busy.is_set(), what="both are given up")
+    assert [event for event, _ in warned.told] == ["redis_unavailable"]
+    wire.close()
+
+
 def test_one_get_waits_at_most_its_patience(
     make: Callable[[str], RedisCache], address: str, server: RedisServer
 ) -> None:
-    cache = make(address)
-    cache.ping()
+    cache = connected(make(address))
     server.process.send_signal(signal.SIGSTOP)
 
-    took = timed(lambda: cache.get("key"))
+    took = held_up(lambda: cache.get("key"))
 
     assert PATIENCE_SECONDS < BUDGET_SECONDS
     assert took >= PATIENCE_SECONDS * 0.9
@@ -328,8 +360,7 @@ def test_a_redis_that_comes_back_is_asked_again_after_half_a_minute_and_not_befo
     seconds: Seconds,
     warned: Warnings,
 ) -> None:
-    cache = make(address)
-    cache.ping()
+    cache = connected(make(address))
     server.process.send_signal(signal.SIGSTOP)
     cache.get("key")
     server.process.send_signal(signal.SIGCONT)
@@ -359,10 +390,9 @@ def test_a_redis_that_stays_away_is_told_again_each_time_it_is_tried(
 def test_what_was_put_while_redis_was_away_is_not_undone_when_it_comes_back(
     make: Callable[[str], RedisCache], address: str, server: RedisServer, seconds: Seconds
 ) -> None:
-    cache = make(address)
-    cache.ping()
+    cache = connected(make(address))
     cache.put("key", b"old", seconds=600)
-    eventually(lambda: server.value("key"), what="the value is in Redis")
+    connected(cache)
     server.process.send_signal(signal.SIGSTOP)
     cache.get("key")
     cache.put("key", b"new", seconds=600)
@@ -417,22 +447,20 @@ def test_a_slow_redis_costs_no_more_than_its_budget_in_five_seconds(
 ) -> None:
     wire = SlowRedis(server.folder / "slow.sock", str(server.socket_file), delay=0.012)
     cache = make(f"unix://:{PASSWORD}@{server.folder}/slow.sock")
-    assert cache.ping() is None
+    connected(cache)
     cache.put("key", VALUE, seconds=600)
-    eventually(lambda: server.value("key"), what="the value is in Redis")
-    eventually(lambda: not cache._busy.is_set(), what="the thread is free again")
+    connected(cache)
 
     wire.slow.set()
     asked = wire.asked
-    took = timed(lambda: [cache.get("key") for _ in range(200)])
+    took = held_up(lambda: [cache.get("key") for _ in range(200)])
 
     # Three full waits and a rest fit into 40 ms, whatever the machine does.
     assert 1 <= wire.asked - asked <= 4
     assert took < GENEROUS_SECONDS
 
     wire.slow.clear()
-    # The thread answers in order: after this one it has nothing left to ask.
-    assert cache.ping() is None
+    connected(cache)
     seconds.ahead += max(LEAVE_ALONE_SECONDS, PATIENCE_WINDOW_SECONDS) + 1
     asked = wire.asked
     assert cache.get("key") == VALUE
@@ -445,7 +473,7 @@ def test_the_second_of_two_quick_puts_is_what_redis_keeps(
 ) -> None:
     wire = SlowRedis(server.folder / "slow.sock", str(server.socket_file), delay=0.2)
     cache = make(f"unix://:{PASSWORD}@{server.folder}/slow.sock")
-    assert cache.ping() is None
+    connected(cache)
     wire.slow.set()
     cache.put("key", b"old", seconds=600)
     eventually(lambda: server.value("key") == b"old", what="the first is on its way")
