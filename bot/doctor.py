@@ -15,6 +15,7 @@ from bot.core.model import Profile
 from bot.store.schema import HEAD, UPGRADE, missing_constraints, missing_tables, revision
 
 CLOCK_TOLERANCE_SECONDS = 60
+CLOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,8 +163,12 @@ def _clock(bot: Bot) -> Check:
     """Compares with X's clock: OAuth refuses signatures of a clock that is minutes off."""
     import requests
 
+    from bot.x.line import Deadline, LineAdapter
+
     try:
-        answer = requests.head(bot.x_base_url, timeout=5, allow_redirects=False)
+        with Deadline(CLOCK_SECONDS) as deadline, requests.Session() as session:
+            session.mount(bot.x_base_url, LineAdapter(deadline))
+            answer = session.head(bot.x_base_url, timeout=CLOCK_SECONDS, allow_redirects=False)
         theirs: datetime = parsedate_to_datetime(answer.headers["Date"])
     except (requests.RequestException, KeyError, ValueError):
         return Check(
