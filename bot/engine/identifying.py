@@ -91,9 +91,13 @@ def identify(
 def _ask(parts: Parts, profile: Profile | None, *, timezone: str, mode: str, needs_x: bool) -> Profile:
     if not needs_x:
         with parts.database.transaction() as tx:
-            return tx.profiles.create(handle=UNNAMED, x_user_id=None, timezone=timezone, mode=mode)
+            tx.ledger.lock()
+            made = next((one for one in tx.profiles.all() if one.x_user_id is None), None)
+            return made or tx.profiles.create(handle=UNNAMED, x_user_id=None, timezone=timezone, mode=mode)
     account, call_id = _buy_account(parts)
     with parts.database.transaction() as tx:
+        # Two processes that ask at once must not both make the profile.
+        tx.ledger.lock()
         if profile is None:
             known = [one for one in tx.profiles.all() if one.x_user_id == account.x_user_id]
             profile = (

@@ -14,6 +14,8 @@ from bot.ports import Transaction
 def ensure_plan(parts: Parts, profile: Profile, *, posts_per_day: int) -> Plan:
     """Gives the profile an active plan with so many posts a day."""
     with parts.database.transaction() as tx:
+        # Two workers that start at once must not both find none.
+        tx.ledger.lock()
         plan = tx.profiles.active_plan(profile.id)
         if plan is not None and plan.posts_per_day == posts_per_day:
             return plan
