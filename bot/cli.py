@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-import logging
-import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
     from bot.core.model import Profile
     from bot.engine.parts import Outcome, Stopwatch
 
-# Of the draining time, for what a start that was left has to put away.
-_LAST_SECONDS = 1.0
 DONE, FAILED, WRONG_CALL, DECIDED_NOT_TO, UNKNOWN = range(5)
 _EXIT = {
     "posted": DONE,
@@ -58,28 +53,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """The worker."""
-    from bot.bootstrap import open_bot
-    from bot.worker import Watch, Worker
+    from bot.signals import Watch, guard, leave
 
+    # Before anything that takes time is loaded: from here on a signal ends it in time.
+    watch = Watch()
+    watch.listen()
+    guard(settings.bot_drain_seconds)
     gc.freeze()
     gc.enable()
-    watch = Watch()
 
     def work() -> bool:
+        from bot.bootstrap import open_bot
+        from bot.worker import Worker
+
         with open_bot(settings, sandbox=options.sandbox, needs_x=True, stop=watch.stop) as bot:
             return Worker(bot, begun=watch.begun).run()
 
-    drained = watch.over(work, patience=max(0, settings.bot_drain_seconds - _LAST_SECONDS))
-    if drained is False:
-        # The thread of the abandoned call would hold the interpreter's exit up until the call ends.
-        logging.shutdown()
-        os._exit(DONE)
-    if drained is None:
-        # What was left may hold a lock that the interpreter's last steps wait for.
-        last = threading.Timer(_LAST_SECONDS, os._exit, (DONE,))
-        last.daemon = True
-        last.start()
-    return DONE
+    code = DONE
+    try:
+        watch.over(work, drain=settings.bot_drain_seconds)
+    except BotError as error:
+        if not watch.stop.is_set():
+            raise
+        code = fail(options, error, FAILED)
+    leave(code)
 
 
 def run_once(settings: Settings, options: argparse.Namespace) -> int:
@@ -122,7 +119,8 @@ def _post_once(
     except SettingError:
         raise
     except BotError as error:
-        say_error(options, error)
+        if options.json or profile is None:  # else the answer says it
+            say_error(options, error)
         outcome = Outcome(kind=OutcomeKind.FAILED, reason=error.code, detail=error.line)
     return profile, outcome
 
@@ -247,6 +245,7 @@ def resume(settings: Settings, options: argparse.Namespace) -> int:
 
 def _set_paused(settings: Settings, options: argparse.Namespace, *, paused: bool) -> int:
     from bot.answers import to_json
+    from bot.engine.noting import noted
 
     with _looking(settings, options) as bot:
         profile = bot.known_profile(options.profile)
@@ -258,6 +257,9 @@ def _set_paused(settings: Settings, options: argparse.Namespace, *, paused: bool
             lifted = 0 if paused else tx.rates.lift_blocks(profile.id)
             if not paused:
                 tx.tweets.retry_now(profile.id)
+            said = (reason or "paused by the operator") if paused else f"resumed; blocks lifted: {lifted}"
+            verdict, now = ("paused" if paused else "resumed"), bot.clock.now()
+            tx.decisions.record(noted(verdict, said, now=now, kind="operator", profile=profile))
     if options.json:
         answer = {"profile": profile.handle, "paused": profile.paused, "blocks_lifted": lifted}
         sys.stdout.write(to_json(answer) + "\n")

@@ -1,16 +1,16 @@
-"""The metronome: APScheduler beats time, rows say what is due."""
+"""The metronome: APScheduler beats time, rows say what is due, and no job waits for another."""
 
 from __future__ import annotations
 
+import logging
 import os
-import signal
+import socket
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
-from types import FrameType
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -20,91 +20,51 @@ from bot.core.errors import BotError, Fatal, ServiceError
 from bot.core.model import DecisionRecord, Profile
 from bot.engine.auditing import audit_if_due
 from bot.engine.looking import report_usage
+from bot.engine.noting import noted
 from bot.engine.planning import ensure_plan, fill_schedule
-from bot.engine.preparing import prepare_next
+from bot.engine.writing_ahead import prepare_next
 
-WAKE_SECONDS = 0.25
 LONGEST_PAUSE = timedelta(minutes=15)
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-class Watch:
-    """Hears the system's signals while the work is done in a thread of its own.
-
-    A handler that raised would break whatever it met: a library's half-opened connection as well.
-    """
-
-    def __init__(self) -> None:
-        self.stop = threading.Event()
-        self.begun = threading.Event()
-
-    def over(self, work: Callable[[], bool], *, patience: float) -> bool | None:
-        """What `work` returns; None when it was asked to stop before it had begun, and came to nothing.
-
-        Until it has begun, nothing is half done that the next start would not find. It is waited for
-        `patience` seconds, and then left where it waits, for a database or for X: signals do again
-        what they do to any program, which has only to end.
-
-        Raises:
-            Exception: whatever `work` raised, unless it was asked to stop before it had begun.
-        """
-        for number in SIGNALS:
-            signal.signal(number, self._heard)
-        ended: Future[bool] = Future()
-
-        def carry_out() -> None:
-            try:
-                ended.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
-                ended.set_exception(error)
-
-        threading.Thread(target=carry_out, name="worker", daemon=True).start()
-        patient_until = None
-        # The system may hand a signal to any thread, and Python runs its handler only once the main
-        # thread wakes up: one that waits for ever would sleep through it.
-        while not wait([ended], timeout=WAKE_SECONDS).done:
-            if not self._given_up:
-                continue
-            patient_until = patient_until or monotonic() + patience
-            if monotonic() > patient_until:
-                for number in SIGNALS:
-                    signal.signal(number, signal.SIG_DFL)
-                return None
-        return None if self._given_up and ended.exception() else ended.result()
-
-    @property
-    def _given_up(self) -> bool:
-        return self.stop.is_set() and not self.begun.is_set()
-
-    def _heard(self, _number: int, _frame: FrameType | None) -> None:
-        self.stop.set()
+# Of the draining time, for writing down what is left; half of it where that is less.
+LAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """Something that is looked after every so often."""
+    """Something that is looked after every so often, on a thread of its own.
+
+    `kind` is that of its decision rows.
+    """
 
     name: str
+    kind: str
     every: timedelta
     act: Callable[[Bot, Profile], object]
+
+
+PUBLISH = "tick"
 
 
 def jobs(tick: timedelta) -> tuple[Job, ...]:
     """The job table: the same for the worker and for a rehearsal."""
     return (
-        Job(name="tick", every=tick, act=lambda bot, profile: bot.engine.tick(profile)),
+        Job(name=PUBLISH, kind="publish", every=tick, act=lambda bot, profile: bot.engine.tick(profile)),
         Job(
             name="prepare",
-            every=max(tick, timedelta(seconds=30)),
+            kind="prepare",
+            # As often: a due slot without a draft has only its tolerance.
+            every=tick,
             act=lambda bot, profile: prepare_next(bot.engine.parts, profile),
         ),
         Job(
             name="audit",
+            kind="audit",
             every=timedelta(hours=1),
             act=lambda bot, profile: audit_if_due(bot.engine.parts, profile),
         ),
         Job(
             name="plan",
+            kind="plan",
             every=timedelta(hours=1),
             act=lambda bot, profile: fill_schedule(bot.engine.parts, profile),
         ),
@@ -112,7 +72,7 @@ def jobs(tick: timedelta) -> tuple[Job, ...]:
 
 
 class Worker:
-    """Runs the jobs one at a time until it is asked to stop."""
+    """Runs the jobs side by side until it is asked to stop."""
 
     def __init__(self, bot: Bot, *, begun: threading.Event) -> None:
         self._bot = bot
@@ -121,13 +81,14 @@ class Worker:
         self._ask_pause = timedelta(seconds=bot.settings.bot_tick_seconds)
         self._ask_at = bot.clock.now()
         self._idle = threading.Condition()
-        self._running = False
+        # Since when which job is under way.
+        self._running: dict[str, float] = {}
 
     def run(self) -> bool:
         """Works until it is asked to stop.
 
         Returns:
-            False when a call outlasted the draining time, and still hangs in its thread.
+            False when a job outlasted its part of the draining time, and still hangs in its thread.
 
         Raises:
             BotError: it could not start, or an operator has to mend something first.
@@ -142,18 +103,39 @@ class Worker:
         self._bot.log.info("worker_started", pid=os.getpid())
         self._bot.clock.stop.wait()
         scheduler.remove_all_jobs()
-        drained = self._drain()
-        scheduler.shutdown(wait=drained)
-        self._bot.log.info("worker_stopped", drained=drained)
-        if not drained:
-            self._abandon()
-        return drained
+        left = self._drain()
+        scheduler.shutdown(wait=False)
+        # Said before it is written: the database may be what hangs.
+        self._bot.log.info("worker_stopped", drained=not left, left=left)
+        self._note_stop(left)
+        return not left
 
     def _note_start(self) -> None:
+        self._note("start", "started", "the worker started")
+
+    def _note_stop(self, left: Sequence[str]) -> None:
+        """Leaves what outlasts the draining time to the next worker, with rows that say so."""
+        reason = f"left under way: {', '.join(left)}" if left else "nothing was under way any more"
+        try:
+            if left and self._profile is not None:
+                self._bot.engine.abandon(self._profile)
+            with self._bot.manager.transaction() as tx:
+                tx.slots.give_back_writing(by=self._bot.engine.parts.settings.holder)
+            self._note("stop", "left" if left else "stopped", reason, left=list(left))
+        except BotError as error:
+            # The next worker finds the intent without an outcome, and settles it.
+            self._bot.log.warning("stop_not_saved", code=error.code, error=error.line)
+
+    def _note(self, kind: str, verdict: str, reason: str, **numbers: object) -> None:
+        who = {
+            "holder": self._bot.engine.parts.settings.holder,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+        }
         now = self._bot.clock.now()
         with self._bot.manager.transaction() as tx:
             tx.decisions.record(
-                DecisionRecord(at=now, kind="start", verdict="started", reason="the worker started")
+                DecisionRecord(at=now, kind=kind, verdict=verdict, reason=reason, numbers=who | numbers)
             )
 
     def _meet_account(self) -> None:
@@ -194,14 +176,20 @@ class Worker:
         return profile
 
     def _scheduler(self) -> BackgroundScheduler:
-        scheduler = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(1)})
+        # It would warn at every beat that a job is still under way: that is nothing unusual here.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        table = jobs(timedelta(seconds=self._bot.settings.bot_tick_seconds))
+        # A pool each, so that what hangs in one job holds no other up.
+        pools = {job.name: ThreadPoolExecutor(1) for job in table}
+        scheduler = BackgroundScheduler(timezone="UTC", executors=pools)
         now = self._bot.clock.now()
-        for job in jobs(timedelta(seconds=self._bot.settings.bot_tick_seconds)):
+        for job in table:
             scheduler.add_job(
                 self._beat,
                 "interval",
                 args=[job],
                 id=job.name,
+                executor=job.name,
                 seconds=job.every.total_seconds(),
                 next_run_time=now,
                 coalesce=True,
@@ -214,21 +202,38 @@ class Worker:
         with self._idle:
             if self._bot.clock.stop.is_set():
                 return
-            self._running = True
+            self._running[job.name] = monotonic()
+        begun = self._bot.clock.now()
         try:
             self._act(job)
         except BotError as error:
             self._bot.log.warning("job_failed", job=job.name, code=error.code, error=error.line)
-        except Exception:
+            self._leave_row(job, "failed", error.line, begun=begun)
+        except Exception as error:
             # The one catch-all: a fault in one beat must not end a worker that is left alone for months.
             self._bot.log.exception("job_broke", job=job.name)
+            self._leave_row(job, "broke", f"{type(error).__name__}: see the log", begun=begun)
         finally:
             with self._idle:
-                self._running = False
+                del self._running[job.name]
                 self._idle.notify_all()
 
+    def _leave_row(self, job: Job, verdict: str, reason: str, *, begun: datetime) -> None:
+        """Says why a beat failed, where rows can be written and the job has not said so itself."""
+        profile = self._profile
+        if profile is None:
+            return
+        with suppress(BotError), self._bot.manager.transaction() as tx:
+            last = next(iter(tx.decisions.last(profile.id, limit=1, kinds=(job.kind,))), None)
+            if last is None or last.reason != reason or (last.last_at or last.at) < begun:
+                now = self._bot.clock.now()
+                tx.decisions.record(noted(verdict, reason, now=now, kind=job.kind, profile=profile))
+
     def _act(self, job: Job) -> None:
-        profile = self._profile or self._ask_again()
+        profile = self._profile
+        if profile is None and job.name == PUBLISH:
+            # One asks for all: an answer may be billed.
+            profile = self._ask_again()
         if profile is None:
             return
         with self._bot.manager.transaction() as tx:
@@ -243,17 +248,9 @@ class Worker:
         self._profile = self._identify()
         return self._profile
 
-    def _drain(self) -> bool:
-        """Waits for the running beat, up to the draining time."""
-        limit = self._bot.settings.bot_drain_seconds
+    def _drain(self) -> list[str]:
+        """Waits for the jobs that are under way; returns those that outlast their time."""
+        drain = self._bot.settings.bot_drain_seconds
         with self._idle:
-            return self._idle.wait_for(lambda: not self._running, timeout=limit)
-
-    def _abandon(self) -> None:
-        """Leaves a call that outlasts the draining time: its outcome is unknown, and rows say so."""
-        try:
-            if self._profile is not None:
-                self._bot.engine.abandon(self._profile)
-        except BotError as error:
-            # The next worker finds the intent without an outcome, and settles it.
-            self._bot.log.warning("outcome_not_saved", code=error.code, error=error.line)
+            self._idle.wait_for(lambda: not self._running, timeout=drain - min(LAST_SECONDS, drain / 2))
+            return [f"{name} ({monotonic() - since:.0f} s)" for name, since in self._running.items()]

@@ -5,20 +5,26 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+import psutil
 import pytest
 
-from bot import worker
+from bot import signals
 from bot.cli import run
 from bot.clock import SystemClock
 from bot.core.errors import DatabaseUnavailable
 from bot.settings import Settings
-from bot.worker import SIGNALS, Watch, Worker
+from bot.signals import SIGNALS, Watch
+from bot.worker import Worker
+from tests.support.processes import eventually
 
 if TYPE_CHECKING:
     from bot.bootstrap import Bot
@@ -27,7 +33,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def own_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Puts pytest's handlers back, and looks often."""
-    monkeypatch.setattr(worker, "WAKE_SECONDS", 0.01)
+    monkeypatch.setattr(signals, "WAKE_SECONDS", 0.01)
+    monkeypatch.setattr(signals, "LAST_SECONDS", 0.01)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
@@ -36,12 +43,14 @@ def own_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def watch() -> Watch:
-    return Watch()
+    heard = Watch()
+    heard.listen()
+    return heard
 
 
 @pytest.mark.parametrize("drained", [True, False])
 def test_it_gives_the_work_s_answer(watch: Watch, drained: bool) -> None:
-    assert watch.over(lambda: drained, patience=0) is drained
+    assert watch.over(lambda: drained, drain=0) is drained
 
 
 def test_it_raises_the_work_s_error(watch: Watch) -> None:
@@ -49,7 +58,7 @@ def test_it_raises_the_work_s_error(watch: Watch) -> None:
         raise DatabaseUnavailable("the database is gone", fix="start it")
 
     with pytest.raises(DatabaseUnavailable, match="the database is gone"):
-        watch.over(work, patience=0)
+        watch.over(work, drain=0)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -63,7 +72,7 @@ def test_a_start_that_is_asked_to_stop_ends_in_its_own_way(watch: Watch, number:
         steps.append("closed")
         return True
 
-    assert watch.over(work, patience=30) is True
+    assert watch.over(work, drain=30) is True
     assert steps == ["opened", "closed"]
 
 
@@ -77,9 +86,7 @@ def test_a_start_that_hangs_is_left_where_it_is(watch: Watch, number: signal.Sig
         return True
 
     try:
-        assert watch.over(work, patience=0.05) is None
-        # The next signal ends the program, whatever holds it up.
-        assert signal.getsignal(number) is signal.SIG_DFL
+        assert watch.over(work, drain=0.05) is None
     finally:
         hangs.set()
 
@@ -90,7 +97,7 @@ def test_what_goes_wrong_in_a_start_that_is_given_up_is_nobodys_business(watch: 
         assert watch.stop.wait(10)
         raise DatabaseUnavailable("it was asked to stop, too", fix="start it")
 
-    assert watch.over(work, patience=30) is None
+    assert watch.over(work, drain=30) is None
 
 
 def test_what_goes_wrong_after_it_has_begun_is_raised(watch: Watch) -> None:
@@ -101,19 +108,34 @@ def test_what_goes_wrong_after_it_has_begun_is_raised(watch: Watch) -> None:
         raise DatabaseUnavailable("the outcome can't be saved", fix="start it")
 
     with pytest.raises(DatabaseUnavailable, match="the outcome"):
-        watch.over(work, patience=30)
+        watch.over(work, drain=30)
 
 
-def test_work_that_has_begun_is_waited_for(watch: Watch) -> None:
+def test_work_that_has_begun_is_waited_for_within_its_time(watch: Watch) -> None:
     def work() -> bool:
         watch.begun.set()
         os.kill(os.getpid(), signal.SIGTERM)
         assert watch.stop.wait(10)
-        # Longer than a start would be given, by many looks.
+        # Many looks long.
         threading.Event().wait(0.3)
         return True
 
-    assert watch.over(work, patience=0.01) is True
+    assert watch.over(work, drain=30) is True
+
+
+def test_work_that_has_begun_and_hangs_is_left_where_it_is(watch: Watch) -> None:
+    hangs = threading.Event()
+
+    def work() -> bool:
+        watch.begun.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        hangs.wait()
+        return True
+
+    try:
+        assert watch.over(work, drain=0.05) is None
+    finally:
+        hangs.set()
 
 
 def test_a_start_that_is_asked_to_stop_writes_and_buys_nothing_more() -> None:
@@ -133,19 +155,70 @@ def test_a_start_that_is_asked_to_stop_writes_and_buys_nothing_more() -> None:
     assert not begun.is_set()
 
 
+class Left(BaseException):
+    """The process has ended, as far as a test is concerned."""
+
+
 def test_a_program_that_runs_for_months_searches_for_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short command does not: it would take longer than what it asks."""
     seen = []
 
-    def over(_watch: Watch, _work: object, *, patience: float) -> bool:
-        seen.append((gc.isenabled(), patience))
+    def over(_watch: Watch, _work: object, *, drain: float) -> bool:
+        seen.append((gc.isenabled(), drain))
         return True
 
+    def leave(code: int) -> None:
+        raise Left(code)
+
+    # The test's own process must neither fork nor end.
+    monkeypatch.setattr(signals, "guard", lambda _drain: None)
+    monkeypatch.setattr(signals, "leave", leave)
     monkeypatch.setattr(Watch, "over", over)
     gc.disable()
     try:
-        assert run(Settings(), Namespace(sandbox=False)) == 0
-        assert seen == [(True, 3.0)]
+        with pytest.raises(Left, match="0"):
+            run(Settings(), Namespace(sandbox=False))
+        assert seen == [(True, 4.0)]
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+HOLDS_THE_LOCK = """
+import re, sys, threading, time
+from bot.signals import Watch, guard, leave
+watch = Watch()
+watch.listen()
+guard(0.5)
+def work():
+    sys.stdout.write("begun\\n")
+    sys.stdout.flush()
+    time.sleep(0.2)
+    re.match("(a+)+$", "a" * 60 + "b")
+    return True
+watch.over(work, drain=0.5)
+leave(0)
+"""
+
+
+def test_a_call_that_keeps_the_interpreters_lock_is_ended_from_outside_and_named() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS_THE_LOCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "begun\n"
+        # From then on no Python runs but the one call that takes for ever.
+        eventually(lambda: cpu_seconds(program.pid) > 1, what="the call has the lock")
+        begun = monotonic()
+        program.terminate()
+        _, told = program.communicate(timeout=30)
+
+    assert monotonic() - begun < 10
+    assert program.returncode == -signal.SIGABRT
+    assert "re/__init__.py" in told
+    assert "in work" in told
+
+
+def cpu_seconds(pid: int) -> float:
+    spent = psutil.Process(pid).cpu_times()
+    return float(spent.user)

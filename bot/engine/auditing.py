@@ -9,11 +9,11 @@ from functools import partial
 
 from bot.core.auditing import Findings, compare
 from bot.core.errors import SettingError
-from bot.core.model import DecisionRecord, Profile, Timeline, Tweet
+from bot.core.model import DecisionRecord, Lease, Profile, Timeline, Tweet
 from bot.core.states import TweetStatus
 from bot.engine.buying import buy_posts
 from bot.engine.limits_agent import READ_POSTS, READ_TIMELINE
-from bot.engine.parts import Parts
+from bot.engine.parts import Parts, leased
 from bot.engine.recording import break_thread
 from bot.ports import Transaction
 
@@ -76,9 +76,9 @@ def audit(parts: Parts, profile: Profile) -> Audit | None:
     with parts.database.transaction() as tx:
         rows = tx.tweets.last_live(profile.id, limit=2 * depth)
     findings = compare(rows, timeline.posts, complete=timeline.complete, now=now)
-    gone = _confirm_gone(parts, profile, findings.missing)
+    gone = _remove(parts, profile, _confirm_gone(parts, profile, findings.missing))
     done = Audit(findings=findings, deleted=tuple(tweet.x_tweet_id or "" for tweet in gone))
-    _record(parts, profile, done, gone, now)
+    _record(parts, profile, done, now)
     return done
 
 
@@ -122,7 +122,35 @@ def _confirm_gone(parts: Parts, profile: Profile, missing: tuple[Tweet, ...]) ->
     return tuple(gone)
 
 
-def _record(parts: Parts, profile: Profile, done: Audit, gone: tuple[Tweet, ...], now: datetime) -> None:
+def _remove(parts: Parts, profile: Profile, gone: Sequence[Tweet]) -> Sequence[Tweet]:
+    """Takes what was removed on X out of the tables; returns what was taken.
+
+    Only under the lease: a tick beside this one may be about to answer the very post. Without it the
+    next audit finds the same.
+    """
+    give_up = parts.clock.now() + parts.settings.lease_time
+    while gone and parts.clock.now() < give_up:
+        with leased(parts, profile, job="/audit") as lease:
+            if lease is not None:
+                return _remove_leased(parts, lease, gone)
+        parts.clock.wait(1)
+    return ()
+
+
+def _remove_leased(parts: Parts, lease: Lease, gone: Sequence[Tweet]) -> Sequence[Tweet]:
+    with parts.database.transaction() as tx:
+        tx.leases.check(lease, now=parts.clock.now())
+        still = [tweet for tweet in gone if tx.tweets.get(tweet.id).status is TweetStatus.POSTED]
+        for tweet in still:
+            # The row stays as a mark without content.
+            removed = tx.tweets.change(
+                tweet.id, TweetStatus.DELETED, text="", fingerprint="", source=None, reason="removed_on_x"
+            )
+            break_thread(tx, removed)
+    return still
+
+
+def _record(parts: Parts, profile: Profile, done: Audit, now: datetime) -> None:
     findings = done.findings
     numbers = {
         "missing": [str(tweet.x_tweet_id) for tweet in findings.missing],
@@ -132,12 +160,6 @@ def _record(parts: Parts, profile: Profile, done: Audit, gone: tuple[Tweet, ...]
     }
     clean = not any(numbers.values())
     with parts.database.transaction() as tx:
-        for tweet in gone:
-            # What was removed on X leaves the tables too; the row stays as a mark without content.
-            removed = tx.tweets.change(
-                tweet.id, TweetStatus.DELETED, text="", fingerprint="", source=None, reason="removed_on_x"
-            )
-            break_thread(tx, removed)
         tx.decisions.record(
             DecisionRecord(
                 at=now,

@@ -46,6 +46,9 @@ class EngineSettings:
         settle_delay: how long X may need to show a post on the timeline; looks are spaced by it.
         plan_days: how many days ahead slots are planned.
         prepare_ahead: how long before its slot a draft is written.
+        write_time: how long a slot stays claimed by whoever writes for it; longer than writing takes.
+        write_pause: how long a slot whose writing failed is left alone; doubles with each try.
+        write_pause_longest: the longest of these pauses.
         record_time: how long saving an outcome is tried before it is left to reconcile.
     """
 
@@ -55,6 +58,9 @@ class EngineSettings:
     settle_delay: timedelta = timedelta(seconds=30)
     plan_days: int = 3
     prepare_ahead: timedelta = timedelta(hours=2)
+    write_time: timedelta = timedelta(minutes=5)
+    write_pause: timedelta = timedelta(seconds=10)
+    write_pause_longest: timedelta = timedelta(minutes=5)
     record_time: timedelta = timedelta(seconds=20)
     draft_tries: int = 3
 
@@ -120,13 +126,16 @@ class Stopwatch:
 
 
 @contextmanager
-def leased(parts: Parts, profile: Profile) -> Iterator[Lease | None]:
-    """Holds the profile's lease for the block; gives None while another worker holds it."""
+def leased(parts: Parts, profile: Profile, *, job: str = "") -> Iterator[Lease | None]:
+    """Holds the profile's lease for the block; gives None while another holds it.
+
+    A job beside the tick names itself: the tick of the same worker is another to it.
+    """
     now = parts.clock.now()
     with parts.database.transaction() as tx:
         lease = tx.leases.acquire(
             profile.id,
-            holder=parts.settings.holder,
+            holder=parts.settings.holder + job,
             now=now,
             until=now + parts.settings.lease_time,
         )

@@ -13,7 +13,6 @@ from bot.core.states import Mode, SlotStatus, TweetStatus
 from bot.engine.agenda import Agenda, gather, give_up_late, miss, skip_if_closed
 from bot.engine.noting import noted
 from bot.engine.parts import Outcome, OutcomeKind, Parts, leased
-from bot.engine.preparing import prepare_slot
 from bot.engine.publishing import publish
 from bot.engine.reconciling import find_orphans, settle_unknown
 from bot.engine.recording import break_thread
@@ -119,12 +118,9 @@ class PostingEngine:
         with self.parts.database.transaction() as tx:
             tweet = tx.tweets.of_slot(slot.id)
         if tweet is None:
-            prepared = prepare_slot(self.parts, profile, agenda.plan, slot)
-            skip_if_closed(self.parts, agenda, slot, prepared)
-            if prepared.kind is not OutcomeKind.POSTED or prepared.tweet is None:
-                self._record(profile, self.parts.clock.now(), prepared.kind.value, prepared.detail, slot=slot)
-                return (prepared,)
-            tweet = prepared.tweet
+            # Writing may take minutes, and is another job's.
+            self._record(profile, self.parts.clock.now(), "nothing", "no draft is ready yet", slot=slot)
+            return ()
         if profile.mode is Mode.DRY_RUN:
             return (self._dry_run(profile, slot, tweet),)
         if profile.mode is Mode.REVIEW and tweet.status is TweetStatus.DRAFTED:

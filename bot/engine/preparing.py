@@ -1,58 +1,26 @@
-"""Prepare: ahead of its slot, a draft from real sources, checked by the guard."""
+"""Prepare: a draft from real sources, checked by the guard."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.core.drafts import Draft, DraftRequest, Source
-from bot.core.errors import Fatal, Retryable, WriterFailed
+from bot.core.drafts import Draft, DraftRequest, Source, SourceReading
+from bot.core.errors import BotError, Fatal, Retryable, SourceUnreadable, WriterFailed
 from bot.core.guard import Judgement, Problem, judge
 from bot.core.limits import Verdict, Wait, Wanted
 from bot.core.model import Call, Plan, Profile, Slot, Tweet, TweetId
 from bot.core.states import Mode, Origin, TweetStatus
 from bot.core.text import fingerprint
 from bot.engine.noting import noted, weighed
-from bot.engine.parts import Outcome, OutcomeKind, Parts, leased
+from bot.engine.parts import Outcome, OutcomeKind, Parts
 from bot.ports import Transaction
 
 DUPLICATE_WINDOW = timedelta(days=30)
 TEXTS_TO_AVOID = 50
 OPERATOR = "operator"
-
-
-def prepare_next(parts: Parts, profile: Profile) -> Tweet | None:
-    """Writes the draft of the first coming slot that has none; one a call, to keep ticks short."""
-    now = parts.clock.now()
-    with parts.database.transaction() as tx:
-        plan = tx.profiles.active_plan(profile.id)
-        coming = tx.slots.upcoming(profile.id, after=now, before=now + parts.settings.prepare_ahead)
-        slot = next((one for one in coming if tx.tweets.of_slot(one.id) is None), None)
-    if slot is None:
-        return None
-    with leased(parts, profile) as lease:
-        if lease is None or _has_draft(parts, slot):
-            return None
-        outcome = prepare_slot(parts, profile, plan, slot)
-    return outcome.tweet if outcome.kind is OutcomeKind.POSTED else None
-
-
-def _has_draft(parts: Parts, slot: Slot) -> bool:
-    """Looks again under the lease: another worker may have written the draft meanwhile."""
-    with parts.database.transaction() as tx:
-        return tx.tweets.of_slot(slot.id) is not None
-
-
-def prepare_slot(parts: Parts, profile: Profile, plan: Plan | None, slot: Slot) -> Outcome:
-    """Gives a slot its draft: one left over from a missed slot, else a new one."""
-    with parts.database.transaction() as tx:
-        left = tx.tweets.left_over(profile.id)
-        if left is not None:
-            parts.log.info("draft_moved", tweet=str(left.id), slot=str(slot.id))
-            moved = tx.tweets.note(left.id, slot_id=slot.id)
-            return Outcome(kind=OutcomeKind.POSTED, tweet=moved)
-    return write_draft(parts, profile, plan, slot=slot, topic=slot.topic)
 
 
 def write_draft(
@@ -65,16 +33,28 @@ def write_draft(
         allow a model call now, or `REJECTED` when the guard refused every try.
 
     Raises:
-        SourceUnreadable, WriterFailed, Retryable, Fatal: there is no draft.
+        SourceUnreadable, WriterFailed, Retryable, Fatal: there is no draft; a decision row says why.
     """
+    try:
+        return _write_draft(parts, profile, plan, slot=slot, topic=topic)
+    except BotError as error:
+        with suppress(BotError), parts.database.transaction() as tx:
+            now = parts.clock.now()
+            tx.decisions.record(
+                noted("failed", error.line, now=now, kind="prepare", profile=profile, slot=slot)
+            )
+        raise
+
+
+def _write_draft(
+    parts: Parts, profile: Profile, plan: Plan | None, *, slot: Slot | None, topic: str | None
+) -> Outcome:
     with parts.database.transaction() as tx:
         closed = _closed(parts, tx, profile, plan, slot)
         if closed is not None:
             return closed
         include_link = bool(plan and plan.include_links and _link_fits(parts, tx, profile))
-    reading = parts.sources.read()
-    for problem in reading.problems:
-        parts.log.warning("source_unreadable", problem=problem)
+    reading = _read_sources(parts, profile)
     with parts.database.transaction() as tx:
         request = DraftRequest(
             items=reading.items,
@@ -161,6 +141,32 @@ def take_texts(parts: Parts, profile: Profile, texts: Sequence[str], *, topic: s
     return Outcome(kind=OutcomeKind.POSTED, tweet=kept[0])
 
 
+def _read_sources(parts: Parts, profile: Profile) -> SourceReading:
+    """Reads all sources; a decision row says when some break and when all are back."""
+    try:
+        reading = parts.sources.read()
+    except SourceUnreadable as error:
+        _say_sources(parts, profile, error.line)
+        raise
+    if _say_sources(parts, profile, "; ".join(reading.problems)):
+        for problem in reading.problems:
+            parts.log.warning("source_unreadable", problem=problem)
+    return reading
+
+
+def _say_sources(parts: Parts, profile: Profile, problems: str) -> bool:
+    """Keeps what can't be read as a decision; returns whether that is news."""
+    with parts.database.transaction() as tx:
+        last = next(iter(tx.decisions.last(profile.id, limit=1, kinds=("source",))), None)
+        if not problems and (last is None or last.verdict != "unreadable"):
+            return False
+        verdict, reason = "unreadable", problems
+        if not problems:
+            verdict, reason = "readable", "every source can be read again"
+        tx.decisions.record(noted(verdict, reason, now=parts.clock.now(), kind="source", profile=profile))
+        return last is None or last.reason != reason
+
+
 def _write(parts: Parts, profile: Profile, request: DraftRequest) -> Draft | Outcome:
     """Asks the writer, with its cost reserved before and settled after."""
     most = parts.writer.estimate(request)
@@ -208,6 +214,9 @@ def _judged(parts: Parts, profile: Profile, draft: Draft) -> Judgement:
 
 def _keep(parts: Parts, profile: Profile, draft: Draft, tweet: Tweet) -> Outcome:
     with parts.database.transaction() as tx:
+        if tweet.slot_id is not None and not tx.slots.still_to_write(tweet.slot_id):
+            reason = "its slot was given up, or got another draft, while this one was written"
+            return Outcome(kind=OutcomeKind.WAITING, reason="slot_taken", detail=reason)
         kept = tx.tweets.add(tweet)
         _say(tx, parts.clock.now(), profile, kept, draft.source)
     parts.log.info("draft_written", tweet=str(kept.id), writer=draft.writer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from bot.core.limits import Usage
@@ -81,6 +81,26 @@ class Slots(Protocol):
         self, profile_id: ProfileId, *, after: datetime, before: datetime, limit: int | None = None
     ) -> Sequence[Slot]:
         """Planned slots in an interval, oldest first."""
+        ...
+
+    def to_write(self, profile_id: ProfileId, *, after: datetime, before: datetime) -> Slot | None:
+        """The first planned slot of an interval without a tweet that nobody writes for or has put off."""
+        ...
+
+    def claim_writing(self, slot_id: SlotId, *, by: str, span: timedelta) -> bool:
+        """Takes the slot to write for it, for so long; False when another has it, or it has a tweet."""
+        ...
+
+    def still_to_write(self, slot_id: SlotId) -> bool:
+        """Whether it is planned and has no tweet; its row stays locked to the transaction's end."""
+        ...
+
+    def put_off_writing(self, slot_id: SlotId, *, first: timedelta, longest: timedelta) -> None:
+        """Lets nobody write for the slot for a while: the first pause, doubled with each try."""
+        ...
+
+    def give_back_writing(self, *, by: str) -> int:
+        """Lets others write where this worker was writing."""
         ...
 
     def move(self, slot_id: SlotId, status: SlotStatus, *, reason: str | None = None) -> Slot:

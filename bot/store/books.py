@@ -91,6 +91,7 @@ class DecisionRow(Keyed, Base):
         of_the_same_profile("slot_id", "posting_schedule", ondelete="SET NULL (slot_id)"),
         of_the_same_profile("tweet_id", "tweets", ondelete="SET NULL (tweet_id)"),
         Index("ix_decisions_profile_id_last_at", "profile_id", sql_text("last_at DESC")),
+        Index("ix_decisions_profile_id_kind_last_at", "profile_id", "kind", sql_text("last_at DESC")),
         Index("ix_decisions_kind_at", "kind", sql_text("at DESC")),
     )
 

@@ -11,7 +11,9 @@ from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 from bot.core.model import DecisionRecord, ProfileId
 from bot.store.books import DecisionRow
 
-START = "start"
+START, STOP = "start", "stop"
+# Each of these is an event of its own.
+_NEVER_COUNTED_UP = frozenset({START, STOP})
 
 
 @dataclass(frozen=True)
@@ -21,21 +23,22 @@ class DecisionTable:
     connection: Connection
 
     def record(self, decision: DecisionRecord) -> None:
-        """Adds a row; the same decision again only counts up.
+        """Adds a row; the same decision again, where its kind's last was the same, only counts up.
 
         A worker that looks every few seconds and finds nothing to do would otherwise leave
         thousands of equal rows a day.
         """
         last = (
             self.connection.execute(
-                _LAST_OF_NOBODY if decision.profile_id is None else _LAST, {"profile_id": decision.profile_id}
+                _LAST_OF_NOBODY if decision.profile_id is None else _LAST,
+                {"profile_id": decision.profile_id, "kind": decision.kind},
             )
             .mappings()
             .one_or_none()
         )
         if (
             last is not None
-            and decision.kind != START
+            and decision.kind not in _NEVER_COUNTED_UP
             and all(last[column] == getattr(decision, name) for column, name in _SAME.items())
         ):
             self.connection.execute(
@@ -99,7 +102,13 @@ def _belongs_to(profile_id: ProfileId | None):  # type: ignore[no-untyped-def]  
 
 
 # What every tick leaves is built once: building a statement takes longer than its answer.
-_NEWEST = select(DecisionRow.__table__).order_by(DecisionRow.last_at.desc()).limit(1).with_for_update()
+_NEWEST = (
+    select(DecisionRow.__table__)
+    .where(DecisionRow.kind == bindparam("kind"))
+    .order_by(DecisionRow.last_at.desc())
+    .limit(1)
+    .with_for_update()
+)
 _LAST = _NEWEST.where(DecisionRow.profile_id == bindparam("profile_id"))
 _LAST_OF_NOBODY = _NEWEST.where(DecisionRow.profile_id.is_(None))
 _COUNT_UP = (

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Integer, RowMapping, Select, bindparam, select, update
+from sqlalchemy import (
+    Connection,
+    Float,
+    Integer,
+    Interval,
+    RowMapping,
+    Select,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Plan, ProfileId, Slot, SlotId
 from bot.core.schedule import SlotWish
 from bot.core.states import SlotStatus, check_transition
-from bot.store.tables import SlotRow
+from bot.store.tables import SlotRow, TweetRow
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,32 @@ class SlotTable:
         )
         return _slot(self.connection.execute(statement).mappings().one())
 
+    def to_write(self, profile_id: ProfileId, *, after: datetime, before: datetime) -> Slot | None:
+        """The first planned slot of an interval without a tweet that nobody writes for or has put off."""
+        found = self._slots(_TO_WRITE, profile_id=profile_id, after=after, before=before, most=1)
+        return found[0] if found else None
+
+    def claim_writing(self, slot_id: SlotId, *, by: str, span: timedelta) -> bool:
+        """Takes the slot to write for it, for so long; False when another has it, or it has a tweet."""
+        claimed = self.connection.execute(_CLAIM_WRITING, {"slot": slot_id, "by": by, "span": span})
+        return claimed.one_or_none() is not None
+
+    def still_to_write(self, slot_id: SlotId) -> bool:
+        """Whether the slot is planned and has no tweet; its row stays locked to the transaction's end."""
+        locked = self.connection.execute(_LOCK_PLANNED, {"slot": slot_id}).one_or_none()
+        return locked is not None and not self.connection.scalar(_HAS_TWEET, {"slot": slot_id})
+
+    def put_off_writing(self, slot_id: SlotId, *, first: timedelta, longest: timedelta) -> None:
+        """Lets nobody write for the slot for a while: the first pause, doubled with each try."""
+        self.connection.execute(
+            _PUT_OFF_WRITING,
+            {"slot": slot_id, "first": first.total_seconds(), "longest": longest.total_seconds()},
+        )
+
+    def give_back_writing(self, *, by: str) -> int:
+        """Lets others write where this worker was writing; returns how many slots those are."""
+        return len(self.connection.execute(_GIVE_BACK_WRITING, {"by": by}).all())
+
     def _slots(self, statement: Select[*tuple[Any, ...]], **values: object) -> Sequence[Slot]:
         return [_slot(row) for row in self.connection.execute(statement, values).mappings()]
 
@@ -120,6 +159,51 @@ _PLANNED = _SLOTS.where(SlotRow.status == SlotStatus.PLANNED)
 _OVERDUE = _PLANNED.where(SlotRow.due_at <= bindparam("now"))
 _UPCOMING = _PLANNED.where(SlotRow.due_at > bindparam("after"), SlotRow.due_at <= bindparam("before")).limit(
     bindparam("most", type_=Integer)
+)
+_FREE = or_(SlotRow.writing_until.is_(None), SlotRow.writing_until <= func.clock_timestamp())
+_WRITTEN = exists().where(TweetRow.slot_id == SlotRow.id)
+_TO_WRITE = _UPCOMING.where(_FREE, ~_WRITTEN)
+_THE_SLOT = SlotRow.id == bindparam("slot")
+_CLAIM_WRITING = (
+    update(SlotRow)
+    .where(_THE_SLOT, SlotRow.status == SlotStatus.PLANNED, _FREE, ~_WRITTEN)
+    .values(
+        writing_by=bindparam("by"),
+        writing_until=func.clock_timestamp() + bindparam("span", type_=Interval),
+    )
+    .returning(SlotRow.id)
+)
+_LOCK_PLANNED = select(SlotRow.id).where(_THE_SLOT, SlotRow.status == SlotStatus.PLANNED).with_for_update()
+_HAS_TWEET = select(exists().where(TweetRow.slot_id == bindparam("slot")))
+_PUT_OFF_WRITING = (
+    update(SlotRow)
+    .where(_THE_SLOT)
+    .values(
+        writing_by=None,
+        writing_until=func.clock_timestamp()
+        + func.make_interval(
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            func.least(
+                bindparam("first", type_=Float) * func.power(2, func.least(SlotRow.writing_tries, 16)),
+                bindparam("longest", type_=Float),
+            ),
+        ),
+        writing_tries=SlotRow.writing_tries + 1,
+    )
+)
+_GIVE_BACK_WRITING = (
+    update(SlotRow)
+    .where(
+        SlotRow.status == SlotStatus.PLANNED,
+        SlotRow.writing_by == bindparam("by"),
+    )
+    .values(writing_by=None, writing_until=None)
+    .returning(SlotRow.id)
 )
 _CLAIMED = _SLOTS.where(SlotRow.status == SlotStatus.CLAIMED)
 

@@ -97,6 +97,10 @@ class SlotRow(Keyed, Base):
     format: Mapped[str | None]
     status: Mapped[SlotStatus] = mapped_column(server_default=SlotStatus.PLANNED.value)
     reason: Mapped[str | None]
+    # Who writes its draft, or nobody while another try is put off; by the database's clock.
+    writing_by: Mapped[str | None]
+    writing_until: Mapped[datetime | None]
+    writing_tries: Mapped[int] = mapped_column(server_default=sql_text("0"))
 
 
 class TweetRow(Keyed, Base):

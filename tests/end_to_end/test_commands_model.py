@@ -98,12 +98,18 @@ def test_when_the_model_is_down_nothing_is_posted(
     assert rows.count("api_calls", "api = 'openai' AND state = 'reserved'") == 0
 
 
-def test_a_model_server_that_is_not_there_is_said(cli: Cli, texts: Texts, closed_port: int) -> None:
+def test_a_model_server_that_is_not_there_is_said_once(
+    cli: Cli, rows: Rows, texts: Texts, closed_port: int
+) -> None:
     result = cli("run-once", OPENAI_BASE_URL=f"http://127.0.0.1:{closed_port}/v1", OPENAI_API_KEY=KEY)
 
     assert result.code == 1
-    assert "model" in result.out
-    assert "reached" in result.out
+    # Once, and without the promise of a try that nobody makes.
+    assert (result.out + result.err).count("can't be reached") == 1
+    assert "tried again" not in result.out + result.err
+    told = rows.one("SELECT verdict, reason FROM decisions WHERE kind = 'prepare'")
+    assert told["verdict"] == "failed"
+    assert "can't be reached" in told["reason"]
     assert texts() == []
 
 

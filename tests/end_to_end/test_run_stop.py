@@ -6,15 +6,18 @@ import fcntl
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
+import psutil
 import pytest
 
 from bot.sandbox import Sandbox
 from tests.end_to_end.conftest import Rows, logged, wait_for
 from tests.support.processes import BotProcess, eventually
 from tests.support.warm import WarmProcess
+from tests.writer.stub_model import StubModel
 
 Texts = Callable[[], list[str]]
 QUICK = {"BOT_TICK_SECONDS": "0.5", "BOT_POSTS_PER_DAY": "0"}
@@ -189,3 +192,88 @@ def test_the_sandbox_worker_stops_and_takes_its_database_with_it(tmp_path: Path)
     assert "Traceback" not in stderr(program, worker) + status.err + posted.err
     assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
     assert not (tmp_path / "data" / "sandbox-x.json").exists()
+
+
+@pytest.fixture
+def silent_source() -> Iterator[str]:
+    """A source that takes questions and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/feed.xml"
+
+
+def left_and_told(rows: Rows, job: str) -> bool:
+    """Whether the last stop names the job as left, and nobody's claim on a slot outlives it."""
+    stopped = rows.one("SELECT verdict, numbers FROM decisions WHERE kind = 'stop'")
+    named = [one.split()[0] for one in stopped["numbers"]["left"]]
+    return (stopped["verdict"], named) == ("left", [job]) and not rows.count(
+        "posting_schedule", "writing_by IS NOT NULL"
+    )
+
+
+@SIGNALS
+def test_a_source_that_hangs_does_not_hold_the_stop_up_and_the_next_start_writes(
+    bot_process: BotProcess, rows: Rows, local_x: Sandbox, silent_source: str, number: signal.Signals
+) -> None:
+    worker = bot_process.start("run", **QUICK, BOT_SOURCES=silent_source, BOT_DRAIN_SECONDS="2")
+    wait_for(bot_process, worker, "worker_started")
+    rows.execute("INSERT INTO posting_schedule (profile_id, due_at) SELECT id, now() FROM profiles")
+    eventually(lambda: rows.count("posting_schedule", "writing_by IS NOT NULL"), what="writing has begun")
+
+    assert ends(worker, number) == 0
+
+    assert left_and_told(rows, "prepare")
+    again = bot_process.start("run", **QUICK)
+    eventually(lambda: len(local_x.posts()) == 1, what="the next start writes and posts")
+    assert ends(again, number) == 0
+    assert "Traceback" not in stderr(bot_process, worker)
+
+
+def test_a_model_that_drips_does_not_hold_the_stop_up_and_counts(bot_process: BotProcess, rows: Rows) -> None:
+    with StubModel(["drip_blanks"], api_key="sk-drip", model="gpt-5-mini") as stub:
+        worker = bot_process.start(
+            "run",
+            **QUICK,
+            BOT_DRAIN_SECONDS="2",
+            OPENAI_BASE_URL=stub.base_url,
+            OPENAI_API_KEY="sk-drip",
+        )
+        wait_for(bot_process, worker, "worker_started")
+        rows.execute("INSERT INTO posting_schedule (profile_id, due_at) SELECT id, now() FROM profiles")
+        eventually(lambda: stub.requests, what="the model is asked")
+
+        assert ends(worker, signal.SIGTERM) == 0
+
+    assert left_and_told(rows, "prepare")
+    assert rows.one("SELECT state FROM api_calls WHERE kind = 'model'")["state"] == "reserved"
+    assert "Traceback" not in stderr(bot_process, worker)
+
+
+@pytest.mark.xdist_group("embedded")
+def test_a_database_that_hangs_does_not_hold_the_stop_up(tmp_path: Path) -> None:
+    program = BotProcess(
+        folder=tmp_path,
+        environment={
+            "BOT_DATA_DIR": str(tmp_path / "data"),
+            "LOG_FORMAT": "json",
+            "BOT_TICK_SECONDS": "0.5",
+            "BOT_DRAIN_SECONDS": "2",
+        },
+    )
+    server: list[psutil.Process] = []
+    try:
+        worker = program.start("run", "--sandbox")
+        wait_for(program, worker, "worker_started", within=60)
+        pid = int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().split()[0])
+        server = [psutil.Process(pid), *psutil.Process(pid).children()]
+        for one in server:
+            one.suspend()
+
+        assert ends(worker, signal.SIGTERM) == 0
+
+        (stopped,) = logged(program, worker, "worker_stopped")
+        assert stopped["drained"] is not bool(stopped["left"])
+    finally:
+        for one in server:
+            with suppress(psutil.NoSuchProcess):
+                one.resume()
+        program.kill_all()

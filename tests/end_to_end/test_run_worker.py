@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -118,13 +120,12 @@ def test_a_worker_that_x_did_not_answer_asks_ever_more_seldom_whose_keys_these_a
     stop(worker)
 
     asked = [
-        datetime.fromisoformat(line["timestamp"])
-        for event in ("account_not_identified", "job_failed", "profile_ready")
-        for line in logged(bot_process, worker, event)
+        row["at"]
+        for row in rows.select("SELECT at FROM api_calls WHERE endpoint = 'GET /2/users/me' ORDER BY at")
     ]
     pauses = [later - earlier for earlier, later in pairwise(asked)]
     assert len(pauses) == 3
-    # Each is a tick twice as often as the one before, less what the answer took.
+    # Each is a tick twice as long as the one before, less what it takes to write the question down.
     assert all(pause >= timedelta(seconds=0.1 * 2**tries) for tries, pause in enumerate(pauses))
     assert rows.one("SELECT handle FROM profiles")["handle"] == "sandbox_bot"
     assert not local_x.posts()
@@ -292,3 +293,77 @@ def test_a_worker_that_can_not_read_usage_posts_nothing_and_posts_when_it_can_ag
     eventually(lambda: len(texts()) == 1, what="the post")
     stop(worker)
     assert not logged(bot_process, worker, "job_broke")
+
+
+@pytest.fixture
+def silent_source() -> Iterator[str]:
+    """A source that takes questions and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/feed.xml"
+
+
+def test_a_post_that_is_ready_goes_out_while_a_source_hangs(
+    bot_process: BotProcess, rows: Rows, texts: Texts, silent_source: str
+) -> None:
+    worker = start_worker(bot_process, BOT_SOURCES=silent_source)
+    schedule(rows, 0)
+    eventually(
+        lambda: rows.count("posting_schedule", "writing_by IS NOT NULL"), what="a draft is being written"
+    )
+    rows.execute(
+        "INSERT INTO posting_schedule (profile_id, due_at) SELECT id, now() + interval '1 s' FROM profiles"
+    )
+    rows.execute(
+        "INSERT INTO tweets (profile_id, slot_id, text, fingerprint) SELECT profile_id, id, 'Ready.', 'x' "
+        "FROM posting_schedule ORDER BY due_at DESC LIMIT 1"
+    )
+    rows.execute("UPDATE posting_schedule SET status = 'skipped' WHERE writing_by IS NOT NULL")
+
+    eventually(lambda: texts() == ["Ready."], within=8, what="the post that was ready")
+
+    assert not logged(bot_process, worker, "job_failed")
+    stop(worker)
+
+
+def test_a_due_slot_without_a_draft_is_told_written_and_posted(
+    bot_process: BotProcess, rows: Rows, texts: Texts
+) -> None:
+    worker = start_worker(bot_process)
+    schedule(rows, -30)
+
+    eventually(lambda: len(texts()) == 1, within=10, what="the post")
+    stop(worker)
+
+    assert rows.one("SELECT status FROM posting_schedule")["status"] == "done"
+    assert rows.one("SELECT writing_tries AS n FROM posting_schedule")["n"] == 0
+
+
+def test_why_tells_of_starts_stops_pauses_and_sources(
+    bot_process: BotProcess, cli: Cli, rows: Rows, tmp_path: Path
+) -> None:
+    notes = tmp_path / "gone.md"
+    worker = start_worker(bot_process, BOT_SOURCES=f"{notes},{bot_process.environment['BOT_SOURCES']}")
+    schedule(rows, 3600)
+    eventually(lambda: rows.count("decisions", "kind = 'source' AND verdict = 'unreadable'"), what="a row")
+    notes.write_text(TIDES)
+    schedule(rows, 3700)
+    eventually(lambda: rows.count("decisions", "kind = 'source' AND verdict = 'readable'"), what="a row")
+    schedule(rows, 3800)
+    eventually(lambda: rows.count("tweets") == 3, what="three drafts")
+    cli.json("pause", "--reason", "holidays")
+    cli.json("resume")
+    stop(worker)
+
+    told = rows.select("SELECT kind, verdict, reason, numbers FROM decisions ORDER BY at")
+    acts = [(row["kind"], row["verdict"]) for row in told if row["kind"] in {"start", "stop", "operator"}]
+    assert acts == [
+        ("start", "started"),
+        ("operator", "paused"),
+        ("operator", "resumed"),
+        ("stop", "stopped"),
+    ]
+    assert [row["verdict"] for row in told if row["kind"] == "source"] == ["unreadable", "readable"]
+    begun, ended = (next(row["numbers"] for row in told if row["kind"] == kind) for kind in ("start", "stop"))
+    assert begun["pid"] == worker.pid
+    assert begun["holder"] == ended["holder"]
+    assert ended["left"] == []

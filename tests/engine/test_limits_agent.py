@@ -22,6 +22,7 @@ from bot.engine.limits_agent import LimitsAgent
 from bot.engine.parts import OutcomeKind, Stopwatch
 from bot.engine.posting_engine import PostingEngine
 from bot.engine.posting_once import Wish, post_once
+from bot.engine.writing_ahead import prepare_next
 from bot.store.manager import DatabaseManager
 from tests.engine.world import NOON, World
 
@@ -172,6 +173,7 @@ def test_a_month_of_a_plan_that_wants_more_never_exceeds_its_budget_model_calls_
     for _ in range(21 * 4):
         before = len(world.x.posts)
         world.slot(0)
+        prepare_next(world.engine.parts, world.profile)
         world.run(6 * 3600, every=3 * 3600)
         days += [world.clock.now().day] * (len(world.x.posts) - before)
     spent = world.rows("SELECT sum(cost_usd) FROM api_usage_tracking")[0][0]

@@ -99,6 +99,24 @@ def test_a_run_that_was_interrupted_begins_anew(manager: DatabaseManager, profil
     ]
 
 
+def test_jobs_side_by_side_do_not_interrupt_each_others_runs(
+    manager: DatabaseManager, profile: Profile
+) -> None:
+    kinds = ["publish", "prepare", "publish", "prepare", "source", "publish"]
+    rows = recorded(
+        manager, profile, *(a_decision(profile.id, at=NOW + n * SECOND, kind=k) for n, k in enumerate(kinds))
+    )
+
+    assert [(row.kind, row.repeated) for row in rows] == [("publish", 3), ("source", 1), ("prepare", 2)]
+
+
+@pytest.mark.parametrize("kind", ["start", "stop"])
+def test_a_worker_s_start_and_stop_are_never_counted_up(manager: DatabaseManager, kind: str) -> None:
+    rows = recorded(manager, None, *(a_decision(None, kind=kind, at=NOW + n * SECOND) for n in range(2)))
+
+    assert [row.repeated for row in rows] == [1, 1]
+
+
 def test_runs_of_different_profiles_do_not_mix(
     manager: DatabaseManager, profile: Profile, neighbour: Profile
 ) -> None:
@@ -131,7 +149,9 @@ def test_the_newest_come_first_and_no_more_than_asked_for(manager: DatabaseManag
 def test_only_the_kinds_asked_for(manager: DatabaseManager, profile: Profile) -> None:
     kinds = ["post", "plan", "audit", "post"]
     recorded(
-        manager, profile, *(a_decision(profile.id, at=NOW + n * SECOND, kind=k) for n, k in enumerate(kinds))
+        manager,
+        profile,
+        *(a_decision(profile.id, at=NOW + n * SECOND, kind=k, reason=str(n)) for n, k in enumerate(kinds)),
     )
 
     with manager.transaction() as tx:
