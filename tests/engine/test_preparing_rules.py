@@ -13,7 +13,8 @@ from bot.core.limits import Allow, Limits, Wait
 from bot.core.states import Mode, Origin, TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind, leased
 from bot.engine.planning import ensure_plan, fill_schedule
-from bot.engine.preparing import closed_beyond, prepare_next, take_texts, write_draft
+from bot.engine.preparing import closed_beyond, take_texts, write_draft
+from bot.engine.writing_ahead import prepare_next
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
 
