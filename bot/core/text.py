@@ -7,14 +7,14 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 
-from bot.core.links import find_links
+from bot.core.links import Link, find_links
 
 MAX_WEIGHTED_LENGTH = 280
 # A text beyond it is too long whatever is in it, and is weighed without looking into it.
-MOST_CHARACTERS = 20_000
+MOST_CHARACTERS = 10_000
 # To compose a run of accents takes time that grows with its square; no script has runs of more than a few.
 _MOST_ACCENTS = 500
 
@@ -57,7 +57,7 @@ def normalise(text: str) -> str:
 
 def links(text: str) -> tuple[str, ...]:
     """The addresses that X would turn into links, in order; in a text that is too long, the first."""
-    return tuple(link.url for link in find_links(text[:MOST_CHARACTERS]))
+    return tuple(link.url for link in _found(text[:MOST_CHARACTERS]))
 
 
 def measure(text: str) -> Measure:
@@ -68,7 +68,7 @@ def measure(text: str) -> Measure:
     if is_too_long(text):
         return Measure(weighted_length=len(text), valid=False)
     composed = _LINE_END.sub("\n", unicodedata.normalize("NFC", text))
-    found = {link.start: len(link.url) for link in find_links(composed)}
+    found = {link.start: len(link.url) for link in _found(composed)}
     weights = _weights()
     places = () if composed.isascii() else weights.emoji.finditer(composed)
     emoji = {place.start(): place.end() - place.start() for place in places}
@@ -106,9 +106,14 @@ def fingerprint(text: str, live_links: Mapping[str, str] | None = None) -> str:
     return hashlib.sha256(folded.encode(errors="surrogatepass")).hexdigest()
 
 
+@lru_cache(maxsize=16)  # a text is weighed, searched and fingerprinted in a row
+def _found(text: str) -> tuple[Link, ...]:
+    return tuple(find_links(text))
+
+
 def _mask_links(text: str) -> str:
     kept, end = [], 0
-    for link in find_links(text):
+    for link in _found(text):
         kept += [text[end : link.start], _LINK_MARK]
         end = link.end
     return "".join([*kept, text[end:]])
