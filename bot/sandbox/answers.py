@@ -210,3 +210,9 @@ def html(status: int) -> Answer:
 def error_list() -> Answer:
     """A 500 whose JSON body is a list."""
     return json_answer(HTTPStatus.INTERNAL_SERVER_ERROR, [{"code": 131, "message": "Internal error"}])
+
+
+def error_page() -> bytes:
+    """A page without posts, which says that something went wrong while it was made."""
+    error = {"title": "Service Unavailable", "detail": "Service Unavailable", "type": "about:blank"}
+    return json.dumps({"data": [], "errors": [error]}).encode()

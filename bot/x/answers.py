@@ -27,6 +27,7 @@ _FIX_APP = (
 )
 _FIX_ACCOUNT = "log in to the account on x.com and settle what X asks there"
 _FIX_ADDRESS = "check X_API_BASE_URL"
+_FIX_OTHERS = "check X_API_BASE_URL and any proxy on the way: this is no answer of X's own"
 _FIX_CREDITS = "buy credits in the X developer portal"
 _FIX_NETWORK = "check this machine's network, its proxy settings and X_API_BASE_URL; X got nothing"
 _FIX_PROXY = "give the proxy the name and password it wants"
@@ -119,12 +120,17 @@ def _refused(code: str) -> _Then:
     return lambda problem: Refused(_said(problem), code=code, rates=problem.rates)
 
 
+def _not_found(problem: Problem) -> ServiceError:
+    fix = "" if problem.own else _FIX_OTHERS
+    return Refused(_said(problem), code="not_found", fix=fix, rates=problem.rates)
+
+
 def _fatal(code: str, fix: str) -> _Then:
     return lambda problem: Fatal(_said(problem), code=code, fix=fix, rates=problem.rates)
 
 
-def _unknown(code: str) -> _Then:
-    return lambda problem: OutcomeUnknown(_said(problem), code=code, rates=problem.rates)
+def _unknown(code: str, *, fix: str = "") -> _Then:
+    return lambda problem: OutcomeUnknown(_said(problem), code=code, fix=fix, rates=problem.rates)
 
 
 def _retryable(code: str, *, fix: str = "", scope: str = "endpoint") -> _Then:
@@ -156,9 +162,21 @@ class _Rule(NamedTuple):
 
 
 _RULES = (
-    # Not X's verdict: something between, or X in trouble.
+    # Not X's verdict: something between, or X in trouble. A post may exist by then.
+    _Rule(lambda p: p.posts and p.failed, _unknown("server_error")),
+    _Rule(
+        lambda p: p.posts and p.judged and (_DUPLICATE_CODE in p.codes or p.says("duplicate content")),
+        _unknown("duplicate"),
+    ),
+    _Rule(lambda p: p.posts and p.status == Http.REQUEST_TIMEOUT, _unknown("no_answer")),
+    _Rule(lambda p: p.posts and p.status == Http.CONFLICT, _unknown("conflict")),
+    _Rule(
+        lambda p: p.posts and p.status == Http.PROXY_AUTHENTICATION_REQUIRED,
+        _unknown("not_from_x", fix=_FIX_PROXY),
+    ),
+    _Rule(lambda p: p.posts and not p.definite, _unknown("not_from_x", fix=_FIX_OTHERS)),
+    # From here on a post does not exist, and anything else may be asked again.
     _Rule(lambda p: p.redirects, _fatal("wrong_address", _FIX_ADDRESS)),
-    _Rule(lambda p: p.posts and not p.judged, _unknown("server_error")),
     _Rule(lambda p: not p.judged, _retryable("x_trouble")),
     _Rule(
         lambda p: p.status == Http.PROXY_AUTHENTICATION_REQUIRED, _retryable("x_unreachable", fix=_FIX_PROXY)
@@ -170,14 +188,7 @@ _RULES = (
     ),
     _Rule(lambda p: "usage-capped" in p.types or _DAY_CAP_CODE in p.codes, _usage_capped),
     _Rule(lambda p: p.status == Http.TOO_MANY_REQUESTS or _RATE_CODE in p.codes, _rate_limited),
-    # The post may exist.
-    _Rule(
-        lambda p: p.posts and (_DUPLICATE_CODE in p.codes or p.says("duplicate content")),
-        _unknown("duplicate"),
-    ),
-    _Rule(lambda p: p.posts and p.status == Http.REQUEST_TIMEOUT, _unknown("no_answer")),
-    _Rule(lambda p: p.posts and p.status == Http.CONFLICT, _unknown("conflict")),
-    _Rule(lambda p: not p.posts and p.status in _UNDECIDED, _retryable("x_trouble")),
+    _Rule(lambda p: p.status in _UNDECIDED, _retryable("x_trouble")),
     # Only a person can mend it. A blocked account is not a locked one: the words stand alone.
     _Rule(
         lambda p: (
@@ -204,10 +215,7 @@ _RULES = (
         _refused("too_long"),
     ),
     _Rule(lambda p: p.status == Http.FORBIDDEN, _refused("policy")),
-    _Rule(
-        lambda p: p.status == Http.METHOD_NOT_ALLOWED or (p.posts and p.status == Http.NOT_FOUND),
-        _fatal("wrong_address", _FIX_ADDRESS),
-    ),
-    _Rule(lambda p: p.status == Http.NOT_FOUND, _refused("not_found")),
+    _Rule(lambda p: p.status == Http.METHOD_NOT_ALLOWED, _fatal("wrong_address", _FIX_ADDRESS)),
+    _Rule(lambda p: p.status == Http.NOT_FOUND, _not_found),
     _Rule(lambda _: True, _refused("invalid_request")),
 )

@@ -18,6 +18,14 @@ from bot.core.model import RateWindow
 from bot.x.headers import rate_windows
 
 _LONGEST_DETAIL = 300
+# X answers a post that it refuses with one of these.
+_REFUSING = frozenset(
+    {Http.BAD_REQUEST, Http.UNAUTHORIZED, Http.PAYMENT_REQUIRED, Http.FORBIDDEN, Http.TOO_MANY_REQUESTS}
+)
+# X serves its problem types under two names, and each with and without `api.`.
+_OWN_TYPE = re.compile(r"https?://(api\.)?(x|twitter)\.com/2/problems/[a-z0-9-]+/?")
+_BLANK = "about:blank"
+_BLANK_FIELDS = frozenset({"type", "title", "status", "detail"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +54,8 @@ class Problem:
     """An error answer, read.
 
     `codes` are v1 error numbers, `types` the endings of problem types (X serves the same types
-    under two hosts), `words` all its prose in lower case, `detail` the prose for a person.
+    under two hosts), `words` all its prose in lower case, `detail` the prose for a person. `own` is
+    whether the body has a form in which X itself refuses.
     """
 
     method: str
@@ -57,7 +66,16 @@ class Problem:
     words: str
     detail: str
     period: str
+    own: bool
     now: datetime
+
+    @property
+    def definite(self) -> bool:
+        """Whether it proves that nothing was posted: X's own words, with a status that X refuses with.
+
+        Anything on the way to X answers with statuses too, also after X has made the post.
+        """
+        return self.own and self.status in _REFUSING
 
     @property
     def posts(self) -> bool:
@@ -66,8 +84,13 @@ class Problem:
 
     @property
     def judged(self) -> bool:
-        """Whether the status is a definite no (400-499), which X does not take back."""
+        """Whether the status says that the call is at fault (400-499)."""
         return Http.BAD_REQUEST <= self.status < Http.INTERNAL_SERVER_ERROR
+
+    @property
+    def failed(self) -> bool:
+        """Whether the status says that the server is at fault (500 and above)."""
+        return self.status >= Http.INTERNAL_SERVER_ERROR
 
     @property
     def redirects(self) -> bool:
@@ -92,7 +115,8 @@ def read_problem(method: str, answer: Answer, *, now: datetime) -> Problem:
         answer: any answer.
         now: for the waits that X does not name (aware).
     """
-    parts = list(_parts(answer.json()))
+    document = answer.json()
+    parts = list(_parts(document))
     told = _prose(parts, "detail", "message")
     named = _prose(parts, "title", "reason")
     types = [part.get("type") for part in parts]
@@ -107,7 +131,31 @@ def read_problem(method: str, answer: Answer, *, now: datetime) -> Problem:
         words=" | ".join(told + named).lower(),
         detail="; ".join(told or named)[:_LONGEST_DETAIL],
         period=periods[0].lower() if periods else "",
+        own=_is_own(document, answer.status),
         now=now,
+    )
+
+
+def _is_own(document: Any, status: int) -> bool:
+    """Whether X itself answers so: a problem of a type of its own, a short one, or v1 error numbers.
+
+    Other servers send problem documents too, with types or fields that X does not have.
+    """
+    if not isinstance(document, dict):
+        return False
+    kind = document.get("type", _BLANK)
+    if isinstance(document.get("title"), str) and isinstance(kind, str):
+        short = kind == _BLANK and document.get("status") == status and document.keys() <= _BLANK_FIELDS
+        return short or _OWN_TYPE.fullmatch(kind) is not None
+    errors = document.get("errors")
+    return document.keys() == {"errors"} and isinstance(errors, list) and _are_numbered(errors)
+
+
+def _are_numbered(errors: list[Any]) -> bool:
+    """Whether these are errors of API v1.1: each with a number and its words."""
+    return bool(errors) and all(
+        isinstance(error, dict) and type(error.get("code")) is int and isinstance(error.get("message"), str)
+        for error in errors
     )
 
 

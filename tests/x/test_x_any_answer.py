@@ -92,6 +92,58 @@ def test_any_answer_is_a_result_or_one_of_four_errors(
     assert not isinstance(error, Retryable) or error.until is None or error.until.utcoffset() is not None
 
 
+# X's own forms of a refusal, written down here once more, from its documentation.
+TYPES = ("invalid-request", "credits", "usage-capped", "client-forbidden", "oauth1-permissions")
+HOSTS = ("api.twitter.com", "api.x.com")
+
+
+def blank(status: int, title: str, detail: str) -> dict[str, object]:
+    return {"type": "about:blank", "status": status, "title": title, "detail": detail}
+
+
+typed = st.builds(
+    lambda host, name, title, more: {**more, "type": f"https://{host}/2/problems/{name}", "title": title},
+    st.sampled_from(HOSTS),
+    st.sampled_from(TYPES),
+    st.text(),
+    st.dictionaries(st.sampled_from(["detail", "period", "scope", "account_id"]), leaves),
+)
+numbered = st.lists(
+    st.fixed_dictionaries({"code": st.integers(1, 500), "message": st.text()}), min_size=1, max_size=3
+).map(lambda errors: {"errors": errors})
+REFUSING = [400, 401, 402, 403, 429]
+
+
+@given(st.integers(300, 599), headers, bodies)
+@settings(deadline=None, max_examples=400)
+def test_a_body_that_is_not_xs_own_is_never_a_definite_no_to_a_post(
+    status: int, told: dict[str, str], body: bytes
+) -> None:
+    """None of the documents drawn here names a problem type of X's, or its own status."""
+    error = refusal("POST", Answer(status=status, headers=lowered(told), body=body), now=NOW)
+    assert type(error) is OutcomeUnknown or _is_numbered(body)
+    assert list(error.rates) == list(Answer(status=status, headers=lowered(told), body=body).rates)
+
+
+def _is_numbered(body: bytes) -> bool:
+    document = Answer(status=400, headers={}, body=body).json()
+    errors: Any = document.get("errors") if isinstance(document, dict) else None
+    return bool(errors) and all("code" in error and "message" in error for error in errors)
+
+
+@given(st.integers(300, 599), typed | numbered | st.just(None), st.text(), st.text())
+@settings(deadline=None, max_examples=400)
+def test_xs_own_words_are_a_definite_no_with_xs_own_statuses_alone(
+    status: int, body: object, title: str, detail: str
+) -> None:
+    document = blank(status, title, detail) if body is None else body
+    error = refusal("POST", Answer(status=status, headers={}, body=json.dumps(document).encode()), now=NOW)
+    if status not in REFUSING:
+        assert type(error) is OutcomeUnknown
+    elif error.code != "duplicate":
+        assert type(error) in FOUR - {OutcomeUnknown}
+
+
 @given(st.integers(200, 599), headers, bodies)
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_answer_over_the_wire_is_a_result_or_one_of_four_errors(
