@@ -92,6 +92,7 @@ def status_json(report: StatusReport) -> dict[str, Any]:
         "last_post": tweet_json(report.last_post) if report.last_post else None,
         "last_post_at": report.last_post.posted_at if report.last_post else None,
         "unknown": report.open.get("unknown", 0) + report.open.get("publishing", 0),
+        "unseen": report.unseen,
         "open": report.open,
         "decision": verdict_json(report.verdict),
     }

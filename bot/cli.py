@@ -222,7 +222,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> int:
         open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot,
     ):
         profile = bot.identify(options.profile)
-        unknown = settle_all(bot.engine, profile, say)
+        unknown = settle_all(bot.engine, profile, say).tweets
         found = audit(bot.engine.parts, profile)
     if options.json:
         sys.stdout.write(to_json(reconciled_json(profile, unknown, found)) + "\n")

@@ -113,7 +113,12 @@ def show_status(console: Console, report: StatusReport) -> None:
         + (f"  ({report.posts_per_day} a day)" if report.posts_per_day is not None else ""),
         highlight=False,
     )
-    unknown = report.open.get("unknown", 0) + report.open.get("publishing", 0)
+    unknown = report.open.get("unknown", 0) + report.open.get("publishing", 0) - report.unseen
+    if report.unseen:
+        console.print(
+            f"[yellow]{report.unseen} post(s) that X calls duplicates and does not show: counted, and looked "
+            "for for a day[/]"
+        )
     if unknown:
         console.print(f"[yellow]{unknown} outcome(s) unknown: `run` or `run-once` settles them[/]")
     others = {name: count for name, count in report.open.items() if name not in {"unknown", "publishing"}}

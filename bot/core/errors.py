@@ -112,6 +112,12 @@ class SchemaOutdated(BotError):
     default_code = "schema_outdated"
 
 
+class IdTaken(BotError):
+    """X gave a post the id of another one."""
+
+    default_code = "id_taken"
+
+
 class UsageUnreadable(BotError):
     """Usage can't be read, so nothing may be spent."""
 

@@ -113,7 +113,7 @@ class Tweet:
     `thread_id` is the root part's id (None for a single post); `part` counts from 1.
     `first_intent_at` and `intent_at` are when a call was first and last about to be made, by the
     clock of the process that made it. `after_x_id` is the account's newest post that was known at
-    the first of them: whatever the clocks say, a call of this tweet made a younger one.
+    the first of them, where its id is believed: a call of this tweet made a younger one.
     `fencing` is the lease number of the last, `resends` how often a proven absence led to a second call.
     `absent_reads` counts looks at the timeline that were complete and did not show the text,
     `vain_reads` those in a row that proved nothing.
@@ -184,11 +184,13 @@ class LivePost:
 class Timeline:
     """A read of posts: what was there, and how many resources it cost.
 
-    `complete` is False when the read's page limit cut the answer off.
+    `complete` is False when the read's page limit cut the answer off. `whole` is False when a page
+    did not say how many posts it has, or spoke of errors: what it doesn't show may be there.
     """
 
     posts: tuple[LivePost, ...]
     complete: bool = True
+    whole: bool = True
     rates: tuple[RateWindow, ...] = ()
 
 

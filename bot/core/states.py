@@ -91,8 +91,8 @@ SLOT_TRANSITIONS: Mapping[SlotStatus, frozenset[SlotStatus]] = {
 
 # `publishing -> approved` is a definite refusal that may pass later (429, an unreachable host):
 # nothing happened, so the tweet waits as it did before its intent.
-# `unknown -> failed` is a text that stayed absent although it was resent once, or a duplicate
-# answer without a live post: proven not to exist, and not tried for ever.
+# `unknown -> failed` is a text that stayed absent although it was resent once, and so does not exist;
+# or one that X called a duplicate and never showed: it counts, and is not looked for for ever.
 TWEET_TRANSITIONS: Mapping[TweetStatus, frozenset[TweetStatus]] = {
     TweetStatus.DRAFTED: frozenset(
         {TweetStatus.AWAITING_APPROVAL, TweetStatus.APPROVED, TweetStatus.REJECTED, TweetStatus.PUBLISHING}

@@ -9,6 +9,7 @@ from bot.core.forecast import Forecast, forecast
 from bot.core.limits import Gauge, Limits, Usage, Verdict, Wanted, decide, measure
 from bot.core.model import DecisionRecord, Profile, ProfileId, Slot, Tweet
 from bot.engine.limits_agent import LimitsAgent
+from bot.engine.reconciling import unsettled
 from bot.ports import Database
 
 
@@ -31,12 +32,13 @@ class UsageReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StatusReport:
-    """How one profile stands."""
+    """How one profile stands; `unseen` posts exist, says X, whose timeline doesn't show them."""
 
     as_of: datetime
     profile: Profile | None
     posts_per_day: int | None
     open: dict[str, int]
+    unseen: int
     last_post: Tweet | None
     next_slot: Slot | None
     last_decision: DecisionRecord | None
@@ -77,6 +79,7 @@ def report_status(
             profile=None,
             posts_per_day=None,
             open={},
+            unseen=0,
             last_post=None,
             next_slot=None,
             last_decision=None,
@@ -86,11 +89,13 @@ def report_status(
         plan = tx.profiles.active_plan(profile.id)
         coming = tx.slots.upcoming(profile.id, after=now, before=now + timedelta(days=8), limit=1)
         decisions = tx.decisions.last(profile.id, limit=1)
+        unknown = unsettled(tx, profile)
         return StatusReport(
             as_of=now,
             profile=profile,
             posts_per_day=plan.posts_per_day if plan else None,
             open=tx.tweets.counts(profile.id),
+            unseen=unknown.tweets - unknown.holding_up,
             last_post=tx.tweets.last_posted(profile.id),
             next_slot=coming[0] if coming else None,
             last_decision=decisions[0] if decisions else None,

@@ -14,7 +14,7 @@ from bot.engine.agenda import Agenda, gather, give_up_late, miss, skip_if_closed
 from bot.engine.noting import noted
 from bot.engine.parts import Outcome, OutcomeKind, Parts, leased
 from bot.engine.publishing import publish
-from bot.engine.reconciling import find_orphans, settle_unknown
+from bot.engine.reconciling import Unsettled, find_orphans, settle_unknown, unsettled
 from bot.engine.recording import break_thread
 
 _GONE = frozenset({TweetStatus.DELETED, TweetStatus.FAILED, TweetStatus.REJECTED})
@@ -44,10 +44,9 @@ class PostingEngine:
                 find_orphans(self.parts, profile, lease)
                 unknown = settle_unknown(self.parts, profile, lease)
                 agenda = give_up_late(self.parts, profile, gather(self.parts, profile))
-                if unknown:
-                    self._record(
-                        profile, agenda.now, "nothing", f"{unknown} outcome(s) unknown: settled first"
-                    )
+                if unknown.holding_up:
+                    said = f"{unknown.holding_up} outcome(s) unknown: settled first"
+                    self._record(profile, agenda.now, "nothing", said)
                     return ()
                 return self._act(profile, lease, agenda)
             except LeaseLost as error:
@@ -57,11 +56,11 @@ class PostingEngine:
                 self._record(profile, self.parts.clock.now(), "failed", error.line)
                 raise
 
-    def settle(self, profile: Profile) -> int | None:
+    def settle(self, profile: Profile) -> Unsettled | None:
         """Settles what is unknown because a person asks, resending what is proven absent.
 
         Returns:
-            How many tweets stay unknown; None while another worker acts for the profile.
+            What stays unknown; None while another worker acts for the profile.
         """
         with leased(self.parts, profile) as lease:
             if lease is None:
@@ -70,12 +69,12 @@ class PostingEngine:
                 find_orphans(self.parts, profile, lease)
                 unknown = settle_unknown(self.parts, profile, lease, by_hand=True)
                 agenda = give_up_late(self.parts, profile, gather(self.parts, profile))
-                if not (unknown or profile.paused):
+                if not (unknown.holding_up or profile.paused):
                     self._resume(profile, lease, agenda)
             except LeaseLost:
                 return None
             with self.parts.database.transaction() as tx:
-                return len(tx.tweets.with_status(profile.id, TweetStatus.UNKNOWN))
+                return unsettled(tx, profile)
 
     def abandon(self, profile: Profile) -> None:
         """Marks what is being called unknown, for a process that must end before the answer."""

@@ -13,6 +13,7 @@ from bot.engine.noting import noted, weighed
 from bot.engine.parts import Outcome, OutcomeKind, Parts, Stopwatch, leased
 from bot.engine.posting_engine import PostingEngine
 from bot.engine.preparing import take_texts, write_draft
+from bot.engine.reconciling import Unsettled, unsettled
 
 LOOK_EVERY_SECONDS = 0.5
 SETTLE_ROUNDS = 4
@@ -29,8 +30,10 @@ class Wish:
 Say = Callable[[str], None]
 
 
-def settle_all(engine: PostingEngine, profile: Profile, say: Say) -> int:
+def settle_all(engine: PostingEngine, profile: Profile, say: Say) -> Unsettled:
     """Settles what is unknown, waiting for X's delay between looks; returns what stays unknown.
+
+    What keeps nothing new waiting is not waited for here either.
 
     Args:
         engine: acts for the profile.
@@ -43,14 +46,14 @@ def settle_all(engine: PostingEngine, profile: Profile, say: Say) -> int:
     give_up = parts.clock.now() + patience
     while True:
         left = engine.settle(profile)
-        if left == 0:
-            return 0
+        if left is not None and not left.holding_up:
+            return left
         if parts.clock.now() >= give_up:
-            return 1 if left is None else left
+            return left or Unsettled(tweets=1, holding_up=1)
         say(
             "another worker acts for this account; waiting for it"
             if left is None
-            else f"{left} earlier post(s) with an unknown outcome: looking at the timeline again"
+            else f"{left.holding_up} earlier post(s) with an unknown outcome: looking at the timeline again"
         )
         parts.clock.wait(LOOK_EVERY_SECONDS)
 
@@ -70,7 +73,7 @@ def post_once(engine: PostingEngine, profile: Profile, wish: Wish, *, watch: Sto
         )
         _record(parts, profile, paused)
         return paused
-    if settle_all(engine, profile, say):
+    if settle_all(engine, profile, say).holding_up:
         return Outcome(
             kind=OutcomeKind.WAITING,
             reason="unsettled",
@@ -119,10 +122,8 @@ def _publish(engine: PostingEngine, profile: Profile, tweet: Tweet) -> Outcome:
 def _unsettled(parts: Parts, profile: Profile) -> bool:
     """Whether a post of another process has become unknown since this one looked."""
     with parts.database.transaction() as tx:
-        return any(
-            tx.tweets.with_status(profile.id, status)
-            for status in (TweetStatus.PUBLISHING, TweetStatus.UNKNOWN)
-        )
+        calling = tx.tweets.with_status(profile.id, TweetStatus.PUBLISHING)
+        return bool(calling) or unsettled(tx, profile).holding_up > 0
 
 
 def _last_word(engine: PostingEngine, profile: Profile, lease: Lease, tweet: Tweet) -> Outcome:

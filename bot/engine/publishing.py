@@ -12,11 +12,15 @@ from bot.core.errors import (
 from bot.core.limits import Wait, Wanted
 from bot.core.model import Lease, Posted, Profile, Tweet
 from bot.core.settling import is_stale
+from bot.core.snowflakes import newest_believed
 from bot.core.states import CallState, SlotStatus, TweetStatus
 from bot.engine.noting import noted, weighed
 from bot.engine.parts import Outcome, OutcomeKind, Parts
 from bot.engine.recording import Intent, record
 from bot.ports import Transaction
+
+# Of so many of the newest posts at most the ids are doubted.
+KNOWN_IDS = 3
 
 
 def publish(
@@ -73,7 +77,9 @@ def _write_intent(
             tweet.id,
             TweetStatus.PUBLISHING,
             first_intent_at=tweet.first_intent_at or now,
-            after_x_id=tweet.after_x_id if tweet.first_intent_at else tx.tweets.last_known_id(profile.id),
+            after_x_id=tweet.after_x_id
+            if tweet.first_intent_at
+            else newest_believed(tx.tweets.last_known(profile.id, limit=KNOWN_IDS)),
             intent_at=now,
             fencing=lease.fencing,
             attempts=tweet.attempts + 1,

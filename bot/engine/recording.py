@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from bot.core.errors import (
     DatabaseUnavailable,
     Fatal,
+    IdTaken,
     OutcomeUnknown,
     Refused,
     Retryable,
@@ -15,6 +16,7 @@ from bot.core.errors import (
 )
 from bot.core.limits import CREATE_POST, Verdict
 from bot.core.model import Call, CallId, DecisionRecord, Lease, Posted, Profile, Tweet
+from bot.core.settling import DUPLICATE
 from bot.core.states import CallState, Origin, SlotStatus, TweetStatus
 from bot.engine.noting import noted
 from bot.engine.parts import Outcome, OutcomeKind, Parts
@@ -23,6 +25,7 @@ from bot.ports import Transaction
 RETRY_FIRST = timedelta(seconds=5)
 RETRY_LONGEST = timedelta(minutes=10)
 MAX_ATTEMPTS = 8
+_FIX_ID = "the post is looked for on the timeline; check that X_API_BASE_URL leads to X"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +48,9 @@ def record(parts: Parts, intent: Intent, answer: Posted | ServiceError) -> Outco
         try:
             with parts.database.transaction() as tx:
                 return _save(parts, tx, intent, answer)
+        except IdTaken as error:
+            # X's yes names a post that is known already: which one it made now, the timeline tells.
+            answer = OutcomeUnknown(f"X said yes, but {error}", code=error.code, fix=_FIX_ID)
         except DatabaseUnavailable as error:
             parts.log.warning("outcome_not_saved", tweet=str(intent.tweet.id), error=str(error))
             if parts.clock.now() >= give_up:
@@ -158,14 +164,19 @@ def _save_late(
 ) -> Outcome:
     """Handles an answer that comes after another worker took the tweet over.
 
-    X's yes is the truth whoever hears it; anything else leaves the row to its present owner.
+    X's yes is the truth whoever hears it, and so is that the text is there already; anything else
+    leaves the row to its present owner.
     """
     now = parts.clock.now()
-    if isinstance(answer, Posted) and row.status is TweetStatus.APPROVED:
-        # It was taken for absent and is about to be sent again: this yes forestalls that.
+    exists = isinstance(answer, Posted) or answer.code == DUPLICATE
+    if exists and row.status is TweetStatus.APPROVED:
+        # It was taken for absent and is about to be sent again: this answer forestalls that.
         row = tx.tweets.change(row.id, TweetStatus.PUBLISHING)
-        row = tx.tweets.change(row.id, TweetStatus.UNKNOWN, next_attempt_at=None)
-        tx.ledger.reserve(replace(intent.call, id=CallId(parts.new_id())))
+        row = tx.tweets.change(row.id, TweetStatus.UNKNOWN, next_attempt_at=None, looked_at=None)
+        tx.ledger.reserve(replace(intent.call, id=CallId(parts.new_id()), state=CallState.UNKNOWN))
+    if isinstance(answer, OutcomeUnknown) and exists and row.status is TweetStatus.UNKNOWN:
+        row = tx.tweets.note(row.id, reason=DUPLICATE)
+        tx.decisions.record(_note(now, intent, "unknown", answer.line))
     if isinstance(answer, Posted) and row.status is TweetStatus.UNKNOWN:
         row = tx.tweets.change(
             row.id, TweetStatus.POSTED, x_tweet_id=answer.x_tweet_id, posted_at=now, reason="adopted"

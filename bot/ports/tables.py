@@ -160,7 +160,7 @@ class Tweets(Protocol):
         ...
 
     def note(self, tweet_id: TweetId, **values: Any) -> Tweet:
-        """Changes columns, not the state."""
+        """Changes columns, not the state; raises IdTaken when another row has the X id."""
         ...
 
     def fingerprints(self, profile_id: ProfileId, *, since: datetime) -> Collection[str]:
@@ -171,12 +171,12 @@ class Tweets(Protocol):
         """The newest texts, drafts included, newest first."""
         ...
 
-    def known_ids(self, profile_id: ProfileId, x_tweet_ids: Sequence[str]) -> Collection[str]:
-        """Those of the ids that a row holds already."""
+    def known_ids(self, x_tweet_ids: Sequence[str]) -> Collection[str]:
+        """Those of the ids that a row holds already, whosever."""
         ...
 
-    def last_known_id(self, profile_id: ProfileId) -> str | None:
-        """The id of the account's newest post that a row holds."""
+    def last_known(self, profile_id: ProfileId, *, limit: int) -> Sequence[Tweet]:
+        """The account's newest posts that rows hold, in the order of the leases they were made under."""
         ...
 
 

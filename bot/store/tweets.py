@@ -8,9 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from bot.core.drafts import Source
+from bot.core.errors import IdTaken
 from bot.core.model import ProfileId, SlotId, Tweet, TweetId
+from bot.core.settling import DUPLICATE_REFUSED
 from bot.core.states import LatePolicy, Origin, SlotStatus, TweetStatus, check_transition
 from bot.store.tables import PlanRow, SlotRow, TweetRow
 
@@ -21,6 +24,9 @@ _ALIVE = (
     TweetStatus.PUBLISHING,
     TweetStatus.UNKNOWN,
 )
+
+# X said that the text is there, and never showed it.
+_REFUSED_AS_DUPLICATE = (TweetRow.status == TweetStatus.FAILED) & (TweetRow.reason == DUPLICATE_REFUSED)
 
 # A person's draft that was not sent at once is never sent: it is kept, and wished for again.
 _MEANT = (TweetRow.origin != Origin.MANUAL) | (TweetRow.status != TweetStatus.DRAFTED)
@@ -90,9 +96,18 @@ class TweetTable:
         return self.note(tweet_id, status=status, **values)
 
     def note(self, tweet_id: TweetId, **values: Any) -> Tweet:
-        """Changes columns, not the state."""
+        """Changes columns, not the state.
+
+        Raises:
+            IdTaken: another row has the X id.
+        """
         statement = update(TweetRow).where(TweetRow.id == tweet_id).values(**values).returning(*_COLUMNS)
-        return _tweet(self.connection.execute(statement).mappings().one())
+        try:
+            return _tweet(self.connection.execute(statement).mappings().one())
+        except IntegrityError as error:
+            if "uq_tweets_x_tweet_id" not in str(error.orig):
+                raise
+            raise IdTaken(f"another tweet has X's id {values.get('x_tweet_id')} already") from error
 
     def fingerprints(self, profile_id: ProfileId, *, since: datetime) -> Collection[str]:
         """Of all texts that are live since a moment, on their way, or meant to be."""
@@ -100,6 +115,7 @@ class TweetTable:
             TweetRow.profile_id == profile_id,
             or_(
                 (TweetRow.posted_at > since) & (TweetRow.status == TweetStatus.POSTED),
+                (TweetRow.intent_at > since) & _REFUSED_AS_DUPLICATE,
                 TweetRow.status.in_(_ALIVE) & _MEANT,
             ),
         )
@@ -113,32 +129,32 @@ class TweetTable:
             .order_by(TweetRow.posted_at.desc())
             .limit(limit)
         )
+        refused = select(TweetRow.text, TweetRow.intent_at.label("at")).where(
+            TweetRow.profile_id == profile_id, _REFUSED_AS_DUPLICATE
+        )
         coming = select(TweetRow.text, TweetRow.created_at.label("at")).where(
             TweetRow.profile_id == profile_id, TweetRow.status.in_(_ALIVE), _MEANT
         )
-        both = live.union_all(coming).subquery()
+        both = live.union_all(coming, refused).subquery()
         return list(self.connection.scalars(select(both.c.text).order_by(both.c.at.desc()).limit(limit)))
 
-    def known_ids(self, profile_id: ProfileId, x_tweet_ids: Sequence[str]) -> Collection[str]:
-        """Those of the ids that a row holds already."""
-        statement = select(TweetRow.x_tweet_id).where(
-            TweetRow.profile_id == profile_id, TweetRow.x_tweet_id.in_(x_tweet_ids)
-        )
+    def known_ids(self, x_tweet_ids: Sequence[str]) -> Collection[str]:
+        """Those of the ids that a row holds already, whosever."""
+        statement = select(TweetRow.x_tweet_id).where(TweetRow.x_tweet_id.in_(x_tweet_ids))
         return {known for known in self.connection.scalars(statement) if known is not None}
 
-    def last_known_id(self, profile_id: ProfileId) -> str | None:
-        """The id of the account's newest post that a row holds; leases order them whatever clocks do."""
+    def last_known(self, profile_id: ProfileId, *, limit: int) -> Sequence[Tweet]:
+        """The account's newest posts that rows hold; leases order them whatever clocks do."""
         statement = (
-            select(TweetRow.x_tweet_id)
-            .where(
+            _TWEETS.where(
                 TweetRow.profile_id == profile_id,
                 TweetRow.fencing.is_not(None),
                 TweetRow.x_tweet_id.is_not(None),
             )
             .order_by(TweetRow.fencing.desc(), TweetRow.part.desc())
-            .limit(1)
+            .limit(limit)
         )
-        return self.connection.scalar(statement)
+        return [_tweet(row) for row in self.connection.execute(statement).mappings()]
 
     def left_over(self, profile_id: ProfileId) -> Tweet | None:
         """The oldest draft without a slot: its slot was missed, or went with an older plan."""

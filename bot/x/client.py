@@ -19,6 +19,7 @@ from bot.core.model import Account, LivePost, Posted, RateWindow, Timeline, awar
 from bot.x import answers
 from bot.x.problems import Answer
 from bot.x.reading import (
+    Page,
     UnreadableBody,
     is_id,
     read_account,
@@ -134,8 +135,8 @@ class XClient:
             limit: how many posts at most; a page has at least 5, which X bills.
 
         Returns:
-            The posts; `complete` is False when there were more, or when X shows no older ones.
-            `rates` are the last page's.
+            The posts; `complete` is False when there were more, or when X shows no older ones, and
+            `whole` when a page proves nothing of what it doesn't show. `rates` are the last page's.
 
         Raises:
             ValueError: `since` is naive, or `limit` below 1.
@@ -150,26 +151,27 @@ class XClient:
         posts: list[LivePost] = []
         rates: tuple[RateWindow, ...] = ()
         token: str | None = None
+        whole = True
         for _ in range(limit // _PAGE_MIN + _SPARE_PAGES):
             size = min(max(limit - len(posts), _PAGE_MIN), _PAGE_MAX)
             try:
-                page, token, rates = self._page(
-                    x_user_id, wanted | {"max_results": size, "pagination_token": token}
-                )
+                page, rates = self._page(x_user_id, wanted | {"max_results": size, "pagination_token": token})
             except ServiceError as error:
                 error.served = len(posts)
                 raise
-            posts += page
+            posts += page.posts
+            token, whole = page.token, whole and page.whole
             if token is None or len(posts) >= limit:
                 break
         complete = token is None and len(posts) <= limit and len(posts) < _OLDEST_SHOWN
-        return Timeline(posts=tuple(posts[:limit]), complete=complete, rates=rates)
+        return Timeline(posts=tuple(posts[:limit]), complete=complete, whole=whole, rates=rates)
 
     def lookup(self, ids: Sequence[str]) -> Timeline:
         """The posts with these ids that exist: `GET /2/tweets`, a hundred ids a call.
 
         Returns:
-            The posts that X shows, in its order; `rates` are the last call's.
+            The posts that X shows, in its order, and without a text those that it doesn't say are gone;
+            `rates` are the last call's.
         """
         posts: list[LivePost] = []
         rates: tuple[RateWindow, ...] = ()
@@ -189,21 +191,19 @@ class XClient:
             "DELETE", lambda: self._tweepy.delete_tweet(x_tweet_id, user_auth=True), read_deleted
         )
 
-    def _page(
-        self, x_user_id: str, wanted: Mapping[str, Any]
-    ) -> tuple[tuple[LivePost, ...], str | None, tuple[RateWindow, ...]]:
+    def _page(self, x_user_id: str, wanted: Mapping[str, Any]) -> tuple[Page, tuple[RateWindow, ...]]:
         _check_id(x_user_id)
         return self._call(
             "GET",
             lambda: self._tweepy.get_users_tweets(x_user_id, user_auth=True, **wanted),
-            lambda answer: (*read_page(answer), answer.rates),
+            lambda answer: (read_page(answer), answer.rates),
         )
 
     def _look_up(self, ids: list[str]) -> tuple[tuple[LivePost, ...], tuple[RateWindow, ...]]:
         return self._call(
             "GET",
             lambda: self._tweepy.get_tweets(ids, user_auth=True, tweet_fields=_FIELDS),
-            lambda answer: (read_lookup(answer), answer.rates),
+            lambda answer: (read_lookup(answer, asked=ids), answer.rates),
         )
 
     def _call(

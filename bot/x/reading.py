@@ -7,9 +7,10 @@ broken answer would pass for the proof that a post does not exist.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from http import HTTPStatus as Http
+from typing import Any, NamedTuple
 
 from bot.core.model import Account, LivePost, Posted
 from bot.x.problems import Answer
@@ -70,8 +71,19 @@ def read_deleted(answer: Answer) -> bool:
     return bool(data["deleted"])
 
 
-def read_page(answer: Answer) -> tuple[tuple[LivePost, ...], str | None]:
-    """One page of `GET /2/users/{id}/tweets`: its posts and the token of the next page, if any.
+class Page(NamedTuple):
+    """One page of a timeline: its posts, the token of the next page, and whether it is whole.
+
+    Only a page that counts its posts right, and speaks of no errors, shows that others are not there.
+    """
+
+    posts: tuple[LivePost, ...]
+    token: str | None
+    whole: bool
+
+
+def read_page(answer: Answer) -> Page:
+    """One page of `GET /2/users/{id}/tweets`.
 
     Raises:
         UnreadableBody: it has no posts and does not say that there are none, or fewer than it counts.
@@ -79,20 +91,25 @@ def read_page(answer: Answer) -> tuple[tuple[LivePost, ...], str | None]:
     document = _object(answer)
     meta = document.get("meta")
     meta = meta if isinstance(meta, dict) else {}
-    count = meta.get("result_count")
-    if "data" not in document and (count != 0 or document.get("errors")):
+    count, errors = meta.get("result_count"), document.get("errors")
+    if "data" not in document and (count != 0 or errors):
         raise UnreadableBody(answer)
     posts = _posts(answer, document.get("data", []))
     if isinstance(count, int) and count > len(posts):
         raise UnreadableBody(answer)
     token = meta.get("next_token")
-    return posts, token if isinstance(token, str) and token else None
+    whole = answer.status == Http.OK and not errors and type(count) is int and count == len(posts)
+    return Page(posts, token if isinstance(token, str) and token else None, whole)
 
 
-def read_lookup(answer: Answer) -> tuple[LivePost, ...]:
-    """The answer of `GET /2/tweets`: the posts that exist; `errors` stand for the others.
+def read_lookup(answer: Answer, *, asked: Sequence[str]) -> tuple[LivePost, ...]:
+    """The answer of `GET /2/tweets`: the posts that exist, and those of which it doesn't say.
 
-    A post that X keeps back for another reason than that there is none comes without its text.
+    A post that X keeps back, for another reason than that there is none, comes without its text.
+
+    Args:
+        answer: as it came.
+        asked: the ids that were asked for.
 
     Raises:
         UnreadableBody: it has neither posts nor errors.
@@ -101,14 +118,16 @@ def read_lookup(answer: Answer) -> tuple[LivePost, ...]:
     errors = document.get("errors")
     if "data" not in document and not isinstance(errors, list):
         raise UnreadableBody(answer)
-    kept_back = [
-        LivePost(x_tweet_id=error["value"], text="", created_at=None)
-        for error in (errors if isinstance(errors, list) else [])
-        if isinstance(error, dict)
-        and is_id(error.get("value"))
-        and not str(error.get("type", "")).endswith("/problems/resource-not-found")
-    ]
-    return (*_posts(answer, document.get("data", [])), *kept_back)
+    shown = _posts(answer, document.get("data", []))
+    settled = {post.x_tweet_id for post in shown} | {
+        error.get(name)
+        for error in _rows(errors)
+        for name in ("value", "resource_id")
+        if str(error.get("type", "")).endswith("/problems/resource-not-found")
+        and isinstance(error.get(name), str)
+    }
+    kept_back = [LivePost(x_tweet_id=x_id, text="", created_at=None) for x_id in asked if x_id not in settled]
+    return (*shown, *kept_back)
 
 
 def _object(answer: Answer) -> dict[str, Any]:

@@ -8,7 +8,24 @@ from typing import Any
 import pytest
 
 from bot.core.model import LivePost, Timeline
-from bot.core.settling import REACH, Absence, covers, is_stale, judge_absence, match, pause_after, read_after
+from bot.core.settling import (
+    DUPLICATE,
+    DUPLICATE_HOLDS_UP,
+    DUPLICATE_SOUGHT,
+    REACH,
+    RESENT_DELAYS,
+    UNSEEN,
+    Absence,
+    covers,
+    holds_up,
+    is_over,
+    is_stale,
+    is_unseen,
+    judge_absence,
+    match,
+    pause_after,
+)
+from bot.core.snowflakes import IN_ORDER, TOLERANCE, made_at, newest_believed
 from tests.core.makers import TICK, tweet, utc
 
 NOW = utc("2026-12-30T22:15:00")
@@ -18,6 +35,15 @@ DELAY = timedelta(seconds=30)
 def live(number: int, text: str, *, at: datetime = NOW, **links: str) -> LivePost:
     shorts = {f"https://t.co/{name}": target for name, target in links.items()}
     return LivePost(x_tweet_id=str(number), text=text, created_at=at, links=shorts)
+
+
+def snowflake(moment: datetime) -> int:
+    """An id as X makes them, counted by hand."""
+    return int(moment.timestamp() * 1000 - 1_288_834_974_657) << 22
+
+
+def from_x(text: str, *, at: datetime) -> LivePost:
+    return live(snowflake(at), text, at=at)
 
 
 def absence(**fields: Any) -> Absence:
@@ -49,11 +75,54 @@ def test_of_equal_texts_only_the_one_with_the_same_link_is_the_tweet() -> None:
     assert match(sent, [bare]) == bare
 
 
+def test_an_id_says_when_its_post_was_made() -> None:
+    assert made_at(str(snowflake(NOW))) == NOW
+    assert made_at("0") == utc("2010-11-04T01:42:54.657000")
+
+
+def known(x_tweet_id: int, *, posted_at: datetime | None = NOW) -> Any:
+    return tweet(x_tweet_id=str(x_tweet_id), posted_at=posted_at)
+
+
+def test_an_id_is_believed_that_lies_near_the_time_of_its_post() -> None:
+    fine = known(snowflake(NOW - timedelta(hours=2)), posted_at=NOW - timedelta(hours=2) + TOLERANCE)
+    assert newest_believed([fine]) == fine.x_tweet_id
+    off = known(snowflake(NOW), posted_at=NOW + TOLERANCE + timedelta(milliseconds=1))
+    odd = [
+        known(9_999_999_999_999_999_999),
+        known(1),
+        known(1000),
+        known(snowflake(NOW), posted_at=None),
+        off,
+    ]
+    assert newest_believed(odd) is None
+    assert newest_believed([*odd, fine]) == fine.x_tweet_id
+    assert newest_believed([]) is None
+
+
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=9), -timedelta(days=9)])
 def test_by_xs_own_order_a_post_from_before_the_first_intent_is_another_one(ahead: timedelta) -> None:
-    sent = tweet("Said before", intent_at=NOW + ahead, first_intent_at=NOW + ahead, after_x_id="99")
-    assert match(sent, [live(99, "Said before")]) is None
-    assert match(sent, [live(100, "Said before")]) is not None
+    after = str(snowflake(NOW))
+    sent = tweet("Said before", intent_at=NOW + ahead, first_intent_at=NOW + ahead, after_x_id=after)
+    assert match(sent, [from_x("Said before", at=NOW - IN_ORDER - timedelta(milliseconds=1))]) is None
+    if ahead <= REACH:
+        assert match(sent, [from_x("Said before", at=NOW - IN_ORDER)]) is not None
+
+
+@pytest.mark.parametrize("x_id", [1, 1000, 9_999_999_999_999_999_999, snowflake(NOW - timedelta(days=90))])
+def test_a_post_whose_id_is_odd_is_found_by_its_text_and_time(x_id: int) -> None:
+    after = str(snowflake(NOW - timedelta(minutes=1)))
+    sent = tweet("Oddly numbered", intent_at=NOW, first_intent_at=NOW, after_x_id=after)
+    assert match(sent, [live(x_id, "Oddly numbered", at=NOW)]) is not None
+    assert match(sent, [live(x_id, "Oddly numbered", at=NOW - REACH - TICK)]) is None
+
+
+def test_ids_that_descend_by_little_hide_no_post() -> None:
+    """Each lies near its time, and yet the younger post has the smaller id."""
+    after = str(snowflake(NOW))
+    sent = tweet("Numbered down", intent_at=NOW, first_intent_at=NOW, after_x_id=after)
+    assert match(sent, [live(snowflake(NOW) - 1, "Numbered down", at=NOW)]) is not None
+    assert not covers(Timeline(posts=(live(snowflake(NOW) - 1, "t", at=NOW),), complete=False), sent)
 
 
 @pytest.mark.parametrize("reason", [None, "duplicate"])
@@ -63,10 +132,10 @@ def test_where_no_post_was_known_one_of_long_ago_is_another_one(reason: str | No
     assert match(sent, [live(3, "Said before", at=NOW - REACH)]) is not None
 
 
-def test_what_a_duplicate_answer_speaks_of_may_be_older_than_the_intent() -> None:
-    sent = tweet("Said before", intent_at=NOW, after_x_id="99", reason="duplicate")
-    assert read_after(sent) is None
-    assert match(sent, [live(3, "Said before", at=NOW - timedelta(hours=1))]) is not None
+@pytest.mark.parametrize("reason", [DUPLICATE, UNSEEN])
+def test_what_a_duplicate_answer_speaks_of_may_be_older_than_the_intent(reason: str) -> None:
+    sent = tweet("Said before", intent_at=NOW, after_x_id=str(snowflake(NOW)), reason=reason)
+    assert match(sent, [from_x("Said before", at=NOW - timedelta(hours=1))]) is not None
 
 
 def test_a_post_with_a_media_link_and_signs_is_still_found() -> None:
@@ -96,23 +165,75 @@ def test_a_complete_read_covers_every_intent() -> None:
 
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=1), -timedelta(days=9)])
 def test_a_cut_off_read_covers_an_intent_when_it_shows_a_post_known_before(ahead: timedelta) -> None:
-    read = Timeline(posts=(live(12, "t"), live(10, "t")), complete=False)
-    assert covers(read, tweet(intent_at=NOW + ahead, after_x_id="10"))
-    assert not covers(read, tweet(intent_at=NOW + ahead, after_x_id="9"))
-    assert read_after(tweet(after_x_id="9")) == 9
-    assert read_after(tweet()) is None
+    sent = tweet(intent_at=NOW + ahead, after_x_id=str(snowflake(NOW)))
+    before = from_x("t", at=NOW - IN_ORDER - timedelta(milliseconds=1))
+    assert covers(Timeline(posts=(from_x("t", at=NOW), before), complete=False), sent)
+    assert not covers(Timeline(posts=(from_x("t", at=NOW),), complete=False), sent)
+
+
+def test_a_cut_off_read_that_does_not_show_the_newest_first_covers_nothing() -> None:
+    sent = tweet(intent_at=NOW, after_x_id=str(snowflake(NOW)))
+    before = from_x("t", at=NOW - timedelta(hours=1))
+    assert not covers(Timeline(posts=(before, from_x("t", at=NOW)), complete=False), sent)
+    assert covers(Timeline(posts=(before, from_x("t", at=NOW))), sent)
+
+
+def test_a_read_that_is_not_whole_covers_nothing() -> None:
+    assert not covers(Timeline(posts=(), whole=False), tweet(intent_at=NOW))
+    long_ago = from_x("t", at=NOW - 2 * REACH)
+    assert not covers(Timeline(posts=(long_ago,), complete=False, whole=False), tweet(intent_at=NOW))
 
 
 def test_a_cut_off_read_that_reaches_far_back_covers_even_where_the_newest_known_post_is_older() -> None:
     """A person posted hundreds of times since the bot's last post: no read shows that one."""
-    sent = tweet(intent_at=NOW, after_x_id="9")
-    assert covers(Timeline(posts=(live(12, "t", at=NOW - REACH - TICK),), complete=False), sent)
-    assert not covers(Timeline(posts=(live(12, "t", at=NOW - REACH),), complete=False), sent)
+    sent = tweet(intent_at=NOW, after_x_id=str(snowflake(NOW - timedelta(days=90))))
+    assert covers(Timeline(posts=(from_x("t", at=NOW - REACH - TICK),), complete=False), sent)
+    assert not covers(Timeline(posts=(from_x("t", at=NOW - REACH),), complete=False), sent)
 
 
 @pytest.mark.parametrize(("vain", "pause"), [(0, 30), (1, 60), (4, 480), (7, 3600), (900, 3600)])
 def test_a_timeline_that_proves_nothing_is_left_alone_ever_longer(vain: int, pause: int) -> None:
-    assert pause_after(tweet(vain_reads=vain), delay=DELAY) == timedelta(seconds=pause)
+    assert pause_after(tweet(vain_reads=vain), now=NOW, delay=DELAY) == timedelta(seconds=pause)
+
+
+def looks(begun: datetime, **fields: Any) -> list[timedelta]:
+    """When a text is looked for that no look finds, from its last call on."""
+    seen, now = [timedelta(0)], begun
+    while True:
+        now += pause_after(tweet(intent_at=begun, **fields), now=now, delay=DELAY)
+        seen.append(now - begun)
+        state = {"looked_at": begun, "absent_reads": 9, **fields}
+        if judge_absence(tweet(intent_at=begun, **state), now=now, delay=DELAY) is Absence.GIVE_UP:
+            return seen
+
+
+@pytest.mark.parametrize("reason", [DUPLICATE, UNSEEN])
+def test_a_text_that_x_says_is_there_is_looked_for_ever_more_seldom_for_a_day(reason: str) -> None:
+    seen = looks(NOW, reason=reason)
+    assert seen[-1] == DUPLICATE_SOUGHT == timedelta(days=1)
+    assert len(seen) == 14
+    assert [one.total_seconds() for one in seen[:5]] == [0, 30, 60, 120, 240]
+
+
+def test_a_text_that_was_sent_twice_is_looked_for_over_several_delays() -> None:
+    assert [one.total_seconds() for one in looks(NOW, resends=1)] == [0, 30, 60, 120, 240, 300]
+    over = tweet(intent_at=NOW - timedelta(hours=3), resends=1, vain_reads=5)
+    assert pause_after(over, now=NOW, delay=DELAY) == DELAY * 32
+
+
+def test_a_text_that_x_says_is_there_keeps_others_waiting_for_an_hour() -> None:
+    sent = tweet(intent_at=NOW, reason=DUPLICATE)
+    assert holds_up(sent)
+    assert holds_up(tweet(intent_at=NOW))
+    assert not holds_up(tweet(intent_at=NOW, reason=UNSEEN))
+    hour = NOW + DUPLICATE_HOLDS_UP
+    assert not is_unseen(sent, now=hour - TICK)
+    assert is_unseen(sent, now=hour)
+    assert not is_unseen(tweet(intent_at=NOW, reason=UNSEEN), now=hour)
+    assert not is_unseen(tweet(intent_at=NOW, reason="no_answer"), now=hour)
+    assert not is_over(sent, now=NOW + DUPLICATE_SOUGHT - TICK)
+    assert is_over(sent, now=NOW + DUPLICATE_SOUGHT)
+    assert not is_over(tweet(intent_at=NOW), now=NOW + DUPLICATE_SOUGHT)
 
 
 def test_absence_is_good_for_a_resend_for_two_delays_only() -> None:
@@ -126,7 +247,8 @@ def test_absence_is_good_for_a_resend_for_two_delays_only() -> None:
 def test_where_no_post_was_known_a_cut_off_read_must_reach_far_back() -> None:
     edge = NOW - REACH
     assert covers(cut_off(NOW, edge - TICK), tweet(intent_at=NOW))
-    assert covers(cut_off(edge - TICK, None, NOW), tweet(intent_at=NOW))
+    assert not covers(cut_off(edge - TICK, None, NOW), tweet(intent_at=NOW))
+    assert not covers(cut_off(NOW, None, edge - TICK), tweet(intent_at=NOW))
     assert not covers(cut_off(NOW, edge), tweet(intent_at=NOW))
     assert not covers(cut_off(NOW), tweet(intent_at=NOW))
 
@@ -176,30 +298,35 @@ def test_only_the_second_absence_leads_to_a_resend() -> None:
 
 
 @pytest.mark.parametrize("absent_reads", [1, 2, 5])
-def test_a_text_that_stays_absent_after_its_resend_is_given_up(absent_reads: int) -> None:
-    old = NOW - timedelta(hours=1)
-    assert absence(intent_at=old, absent_reads=0, resends=1) is Absence.COUNTS
-    assert absence(intent_at=old, absent_reads=absent_reads, resends=1) is Absence.GIVE_UP
+def test_a_text_that_stays_absent_long_after_its_resend_is_given_up(absent_reads: int) -> None:
+    long_ago = NOW - RESENT_DELAYS * DELAY
+    assert absence(intent_at=long_ago, absent_reads=0, resends=1) is Absence.COUNTS
+    assert absence(intent_at=long_ago, absent_reads=absent_reads, resends=1) is Absence.GIVE_UP
+    assert absence(intent_at=long_ago + TICK, absent_reads=absent_reads, resends=1) is Absence.COUNTS
 
 
-def test_what_x_called_a_duplicate_is_never_resent() -> None:
-    old = NOW - timedelta(hours=1)
-    assert absence(intent_at=old, absent_reads=0, reason="duplicate") is Absence.COUNTS
-    assert absence(intent_at=old, absent_reads=1, reason="duplicate") is Absence.GIVE_UP
+@pytest.mark.parametrize("reason", [DUPLICATE, UNSEEN])
+def test_what_x_called_a_duplicate_is_never_resent(reason: str) -> None:
+    hours = NOW - timedelta(hours=23)
+    assert absence(intent_at=hours, absent_reads=0, reason=reason) is Absence.COUNTS
+    assert absence(intent_at=hours, absent_reads=30, reason=reason) is Absence.COUNTS
+    assert absence(intent_at=NOW - timedelta(days=1), absent_reads=1, reason=reason) is Absence.GIVE_UP
 
 
 def test_any_run_of_looks_resends_at_most_once() -> None:
-    looks: dict[str, Any] = {"intent_at": NOW, "looked_at": None, "absent_reads": 0, "resends": 0}
+    state: dict[str, Any] = {"intent_at": NOW, "looked_at": None, "absent_reads": 0, "resends": 0}
     seen: list[Absence] = []
     for step in range(1, 400):
         now = NOW + timedelta(seconds=7) * step
-        verdict = judge_absence(tweet(**looks), now=now, delay=DELAY)
+        verdict = judge_absence(tweet(**state), now=now, delay=DELAY)
         seen.append(verdict)
         if verdict is Absence.COUNTS:
-            looks = {**looks, "looked_at": now, "absent_reads": 1}
+            state = {**state, "looked_at": now, "absent_reads": state["absent_reads"] + 1}
         if verdict is Absence.RESEND:
-            looks = {"intent_at": now, "looked_at": None, "absent_reads": 0, "resends": 1}
+            state = {"intent_at": now, "looked_at": None, "absent_reads": 0, "resends": 1}
         if verdict is Absence.GIVE_UP:
             break
     counted = [verdict for verdict in seen if verdict is not Absence.LOOK_AGAIN]
-    assert counted == [Absence.COUNTS, Absence.RESEND, Absence.COUNTS, Absence.GIVE_UP]
+    assert counted[:2] == [Absence.COUNTS, Absence.RESEND]
+    assert set(counted[2:-1]) == {Absence.COUNTS}
+    assert counted[-1] is Absence.GIVE_UP

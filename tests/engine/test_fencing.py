@@ -11,6 +11,7 @@ import pytest
 from bot.core.limits import Limits
 from bot.core.model import LivePost, Timeline
 from bot.core.states import TweetStatus
+from bot.engine.reconciling import Unsettled
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import ScriptedX, World
 
@@ -183,7 +184,7 @@ def test_a_person_who_asks_does_not_wait_for_a_look_that_was_put_off(world: Worl
     world.x.reads.clear()
     world.run(60, every=10)
     assert world.tweets()[0].status is TweetStatus.UNKNOWN
-    assert world.engine.settle(world.profile) == 0
+    assert world.engine.settle(world.profile) == Unsettled(tweets=0, holding_up=0)
     assert world.tweets()[0].reason == "adopted"
 
 

@@ -13,8 +13,9 @@ from uuid import UUID
 
 from sqlalchemy import URL
 
+from bot.core.settling import DUPLICATE
 from bot.sandbox import Sandbox
-from tests.faults.cases import CLOSED, Case, Cell, Way
+from tests.faults.cases import CLOSED, UNFINDABLE, Case, Cell, Way
 from tests.faults.gate import Gate
 from tests.faults.rig import Rig, until
 
@@ -61,6 +62,8 @@ class Stage:
             self._gate.open()
         if case.kind in CLOSED:
             self._mend(ids[case.struck - 1], CLOSED[case.kind])
+        if case.kind == UNFINDABLE:
+            self._let_a_day_pass(ids[case.struck - 1])
         self.rig.wait_rest(ids)
         self.rig.x.disarm()
         problems += self._compare(case, ids) + self.rig.problems()
@@ -82,6 +85,15 @@ class Stage:
         result = self.rig.command("resume", "--json")
         assert result.code == 0, result.err
         assert result.json["blocks_lifted"] >= 1, result.out
+
+    def _let_a_day_pass(self, tweet_id: UUID) -> None:
+        """What X calls a duplicate is looked for for so long."""
+        until(lambda: self._stands(tweet_id) == ("unknown", DUPLICATE), what="X calls it a duplicate")
+        self.rig.execute(
+            "UPDATE tweets SET intent_at = intent_at - interval '1 day', next_attempt_at = NULL "
+            "WHERE id = :id",
+            id=tweet_id,
+        )
 
     def _stands(self, tweet_id: UUID) -> tuple[str, str | None]:
         row = self.rig.tweet(tweet_id)

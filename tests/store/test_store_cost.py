@@ -97,8 +97,8 @@ LOOKS: dict[str, Look] = {
     "parts": lambda tx, _p, _: tx.tweets.parts(TweetId(uuid.uuid4())),
     "fingerprints": lambda tx, p, _: tx.tweets.fingerprints(p.id, since=NOW - 7 * DAY),
     "recent texts": lambda tx, p, _: tx.tweets.recent_texts(p.id, limit=20),
-    "known ids": lambda tx, p, _: tx.tweets.known_ids(p.id, ["recent-1", "nowhere"]),
-    "last known id": lambda tx, p, _: tx.tweets.last_known_id(p.id),
+    "known ids": lambda tx, _p, _: tx.tweets.known_ids(["recent-1", "nowhere"]),
+    "last known": lambda tx, p, _: tx.tweets.last_known(p.id, limit=3),
     "last live": lambda tx, p, _: tx.tweets.last_live(p.id, limit=200),
     "last decisions": lambda tx, p, _: tx.decisions.last(p.id, limit=20),
     "the last decision of a kind that never was": lambda tx, p, _: tx.decisions.last(

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.core.drafts import Source
-from bot.core.errors import ForbiddenTransition
+from bot.core.errors import ForbiddenTransition, IdTaken
 from bot.core.model import Profile, TweetId
 from bot.core.states import TWEET_TRANSITIONS, Origin, SlotStatus, TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
@@ -231,22 +231,22 @@ def test_recent_texts_are_the_newest_live_ones_and_every_draft(
         assert tx.tweets.recent_texts(profile.id, limit=2) == ["draft", "live 0"]
 
 
-def test_known_ids_are_those_a_row_of_this_profile_holds(
+def test_known_ids_are_those_a_row_holds_whosever_it_is(
     manager: DatabaseManager, profile: Profile, neighbour: Profile
 ) -> None:
     with manager.transaction() as tx:
         tx.tweets.add(a_posted(profile.id, "1"))
         tx.tweets.add(a_posted(neighbour.id, "2"))
 
-        assert tx.tweets.known_ids(profile.id, ["1", "2", "3"]) == {"1"}
-        assert tx.tweets.known_ids(profile.id, []) == set()
+        assert tx.tweets.known_ids(["1", "2", "3"]) == {"1", "2"}
+        assert tx.tweets.known_ids([]) == set()
 
 
-def test_the_newest_known_id_is_that_of_the_latest_lease_whatever_clocks_said(
+def test_the_newest_known_post_is_that_of_the_latest_lease_whatever_clocks_said(
     manager: DatabaseManager, profile: Profile, neighbour: Profile
 ) -> None:
     with manager.transaction() as tx:
-        assert tx.tweets.last_known_id(profile.id) is None
+        assert tx.tweets.last_known(profile.id, limit=3) == []
         for tweet in (
             # The clock of an earlier worker may have been ahead: leases order, moments don't.
             a_posted(profile.id, "100", fencing=3, posted_at=NOW + DAY),
@@ -258,16 +258,26 @@ def test_the_newest_known_id_is_that_of_the_latest_lease_whatever_clocks_said(
         ):
             tx.tweets.add(tweet)
 
-        assert tx.tweets.last_known_id(profile.id) == "300"
+        assert [one.x_tweet_id for one in tx.tweets.last_known(profile.id, limit=2)] == ["300", "200"]
 
 
-def test_of_a_threads_parts_the_last_is_the_newest_id(manager: DatabaseManager, profile: Profile) -> None:
+def test_of_a_threads_parts_the_last_is_the_newest(manager: DatabaseManager, profile: Profile) -> None:
     with manager.transaction() as tx:
         root = tx.tweets.add(a_posted(profile.id, "1", fencing=4))
         for part in (3, 2):
             tx.tweets.add(a_posted(profile.id, str(part), fencing=4, thread_id=root.id, part=part))
 
-        assert tx.tweets.last_known_id(profile.id) == "3"
+        assert [one.x_tweet_id for one in tx.tweets.last_known(profile.id, limit=2)] == ["3", "2"]
+
+
+def test_an_id_that_another_row_has_is_told_in_a_line(
+    manager: DatabaseManager, profile: Profile, neighbour: Profile
+) -> None:
+    with manager.transaction() as tx:
+        tx.tweets.add(a_posted(neighbour.id, "1"))
+        tweet = tx.tweets.add(a_tweet(profile.id))
+    with pytest.raises(IdTaken, match="id 1 already"), manager.transaction() as tx:
+        tx.tweets.note(tweet.id, x_tweet_id="1")
 
 
 def test_a_draft_of_a_missed_slot_is_left_over(manager: DatabaseManager, profile: Profile) -> None:

@@ -69,7 +69,7 @@ READERS: list[Callable[[Answer], Any]] = [
     lambda answer: read_posted(answer, sent="hello"),
     read_deleted,
     read_page,
-    read_lookup,
+    lambda answer: read_lookup(answer, asked=["1"]),
 ]
 
 

@@ -222,11 +222,54 @@ def test_a_timeline_that_proves_nothing_is_no_empty_one(
     assert caught.value.code == "unreadable_answer"
 
 
+WHOLE = {"data": [ROW], "meta": {"result_count": 1}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"data": []}),
+        (200, {"data": [], "errors": [{"detail": "Service Unavailable"}]}),
+        (200, {"data": [], "errors": [{"detail": "Service Unavailable"}], "meta": {"result_count": 0}}),
+        (200, {"data": [ROW]}),
+        (200, {"data": [ROW], "meta": {"result_count": 0}}),
+        (200, {"data": [ROW], "meta": {"result_count": "1"}}),
+        (200, {"data": [ROW], "meta": {"result_count": True}}),
+        (200, WHOLE | {"errors": [{"detail": "one is kept back"}]}),
+        (206, WHOLE),
+    ],
+)
+def test_only_a_page_that_counts_its_posts_without_errors_is_whole(
+    x: ScriptedX, client: XClient, status: int, body: dict[str, Any]
+) -> None:
+    x.answers(status, body)
+    assert not client.timeline("77").whole
+    x.answers(200, WHOLE)
+    assert client.timeline("77").whole
+    x.answers(200, {"meta": {"result_count": 0}})
+    assert client.timeline("77").whole
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_a_timeline_is_whole_when_every_page_is(x: ScriptedX, client: XClient, odd: int) -> None:
+    pages: list[dict[str, Any]] = [
+        {"data": [post(9 - i)], "meta": {"result_count": 1, "next_token": "on"}} for i in range(2)
+    ]
+    pages.append({"data": [post(5)], "meta": {"result_count": 1}})
+    x.plays_answers(*((200, page) for page in pages))
+    assert client.timeline("77", limit=20).whole
+    pages[odd] |= {"errors": [{"detail": "Service Unavailable"}]}
+    x.plays_answers(*((200, page) for page in pages))
+    read = client.timeline("77", limit=20)
+    assert (len(read.posts), read.whole) == (3, False)
+
+
 def test_a_lookup_leaves_out_what_does_not_exist(x: ScriptedX, client: XClient) -> None:
-    x.answers(200, {"data": [ROW], "errors": [{"resource_id": "13"}]})
+    gone = {"type": "https://api.twitter.com/2/problems/resource-not-found"}
+    x.answers(200, {"data": [ROW], "errors": [gone | {"resource_id": "13"}]})
     assert [live.x_tweet_id for live in client.lookup(["12", "13", "12"]).posts] == ["12"]
     assert asked(x)["ids"] == "12,13"
-    x.answers(200, {"errors": [{"resource_id": "13"}]})
+    x.answers(200, {"errors": [gone | {"value": "13"}]})
     assert client.lookup(["13"]).posts == ()
     x.answers(200, {})
     with pytest.raises(Retryable):
@@ -253,10 +296,19 @@ def test_a_post_that_x_keeps_back_from_a_lookup_is_there_without_its_text(
     assert [(live.x_tweet_id, live.text) for live in found] == [("12", "hello"), ("14", ""), ("15", "")]
 
 
+@pytest.mark.parametrize("body", [{"data": []}, {"errors": []}, {"errors": [{"detail": "Unavailable"}]}])
+def test_a_lookup_that_does_not_name_a_post_does_not_say_that_it_is_gone(
+    x: ScriptedX, client: XClient, body: dict[str, Any]
+) -> None:
+    x.answers(200, body)
+    assert [live.x_tweet_id for live in client.lookup(["12", "13"]).posts] == ["12", "13"]
+
+
 def test_a_lookup_asks_for_a_hundred_at_a_time(x: ScriptedX, client: XClient) -> None:
     assert client.lookup([]).posts == ()
     x.plays_answers((200, {"data": [post(1)]}), (200, {"data": [post(2)]}))
-    assert [live.x_tweet_id for live in client.lookup([str(i) for i in range(101)]).posts] == ["1", "2"]
+    found = client.lookup([str(i) for i in range(101)]).posts
+    assert [live.x_tweet_id for live in found if live.text] == ["1", "2"]
     assert asked(x)["ids"] == "100"
 
 
