@@ -196,12 +196,18 @@ class Timeline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """The right to act for a profile until `expires_at`, with its fencing number."""
+    """The right to act for a profile, with its fencing number.
+
+    `ends` is a moment of the holder's own monotonic clock, counted from before the lease was asked
+    for: the database gives it to nobody else before then. `began` is a moment of the database's
+    clock, which all workers share.
+    """
 
     profile_id: ProfileId
     holder: str
     fencing: int
-    expires_at: datetime
+    began: datetime
+    ends: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -129,16 +129,19 @@ class Stopwatch:
 def leased(parts: Parts, profile: Profile, *, job: str = "") -> Iterator[Lease | None]:
     """Holds the profile's lease for the block; gives None while another holds it.
 
-    A job beside the tick names itself: the tick of the same worker is another to it.
+    A job beside the tick names itself: the tick of the same worker is another to it. Rows that one
+    worker wrote are weighed by another, so all go by the database's clock.
     """
-    now = parts.clock.now()
     with parts.database.transaction() as tx:
+        since = parts.clock.now()
         lease = tx.leases.acquire(
             profile.id,
             holder=parts.settings.holder + job,
-            now=now,
-            until=now + parts.settings.lease_time,
+            asked_at=parts.clock.monotonic(),
+            lasts=parts.settings.lease_time,
         )
+        if lease is not None:
+            parts.clock.agree(lease.began, since=since)
     try:
         yield lease
     finally:

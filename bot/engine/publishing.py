@@ -52,7 +52,7 @@ def _write_intent(
     with parts.database.transaction() as tx:
         tx.ledger.lock()
         now = parts.clock.now()
-        tx.leases.check(lease, now=now)
+        tx.leases.check(lease)
         verdict = parts.limits.judge(
             tx, profile.id, parts.limits.want_post(tx, tweet.text, *following, spaced=spaced), now
         )
@@ -104,7 +104,7 @@ def _write_intent(
 def _call(parts: Parts, intent: Intent) -> Posted | ServiceError:
     # A process that was paused since its intent may have lost its lease; what it knows is stale,
     # and not calling is always safe.
-    if parts.clock.now() + parts.settings.call_time > intent.lease.expires_at:
+    if parts.clock.monotonic() + parts.settings.call_time.total_seconds() > intent.lease.ends:
         return Retryable("the lease ran too short to make the call", code="lease_short")
     try:
         return parts.x.create_post(intent.tweet.text, reply_to=intent.reply_to)

@@ -27,7 +27,7 @@ def find_orphans(parts: Parts, profile: Profile, lease: Lease) -> int:
     to a process that crashed, lost its lease, or could not save what it heard.
     """
     with parts.database.transaction() as tx:
-        tx.leases.check(lease, now=parts.clock.now())
+        tx.leases.check(lease)
         orphans = tx.tweets.with_status(profile.id, TweetStatus.PUBLISHING)
         for tweet in orphans:
             tx.tweets.change(
@@ -99,7 +99,7 @@ def _put_off(
     now, delay = parts.clock.now(), parts.settings.settle_delay
     put_off = []
     with parts.database.transaction() as tx:
-        tx.leases.check(lease, now=now)
+        tx.leases.check(lease)
         for seen in due:
             tweet = tx.tweets.get(seen.id)
             if tweet.status is not TweetStatus.UNKNOWN:
@@ -166,7 +166,7 @@ def _settle(parts: Parts, profile: Profile, lease: Lease, seen: Tweet, timeline:
     the read is settled by it.
     """
     with parts.database.transaction() as tx:
-        tx.leases.check(lease, now=parts.clock.now())
+        tx.leases.check(lease)
         tweet = tx.tweets.get(seen.id)
         if tweet != seen:
             return

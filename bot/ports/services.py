@@ -25,6 +25,14 @@ class Clock(Protocol):
         """Lets so much time pass; returns early when the program is asked to stop."""
         ...
 
+    def monotonic(self) -> float:
+        """Seconds that only grow, whatever is done to the clock; only differences mean anything."""
+        ...
+
+    def agree(self, moment: datetime, *, since: datetime) -> None:
+        """Goes by a clock that all workers share: it told the moment between `since` and now."""
+        ...
+
 
 class X(Protocol):
     """The account on X."""

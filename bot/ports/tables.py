@@ -229,11 +229,13 @@ class Rates(Protocol):
 class Leases(Protocol):
     """One writer a profile."""
 
-    def acquire(self, profile_id: ProfileId, *, holder: str, now: datetime, until: datetime) -> Lease | None:
-        """The lease, or None while another holds it."""
+    def acquire(
+        self, profile_id: ProfileId, *, holder: str, asked_at: float, lasts: timedelta
+    ) -> Lease | None:
+        """The lease, or None while another holds it; `asked_at` is the monotonic clock's."""
         ...
 
-    def check(self, lease: Lease, *, now: datetime) -> None:
+    def check(self, lease: Lease) -> None:
         """Raises LeaseLost unless it is still held; the row stays locked to the transaction's end."""
         ...
 

@@ -141,7 +141,7 @@ def test_a_yes_at_any_moment_of_anothers_settling_counts_once(
         first.join(30)
 
     world.clock.pass_time(BEYOND_THE_LEASE)
-    between = BreakableDatabase(world.manager, [*["ok"] * moment, answer])
+    between = BreakableDatabase(world.manager, [*["ok"] * moment, answer], clock=world.clock)
     second = world.new_engine()
     replace(second, parts=replace(second.parts, database=between)).tick(profile)
 

@@ -31,6 +31,7 @@ from bot.engine.limits_agent import LimitsAgent
 from bot.engine.parts import EngineSettings, Parts
 from bot.engine.posting_engine import PostingEngine
 from bot.store.manager import DatabaseManager, StoreTransaction
+from tests.support.database_clock import make_settable, set_clock
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
@@ -41,13 +42,27 @@ class Killed(BaseException):
 
 @dataclass
 class VirtualClock:
-    """Time that passes when it is told to, and a machine's clock that may jump beside it."""
+    """Time that passes when it is told to, and a machine's clock that may jump beside it.
+
+    A machine whose clock `agrees` goes by the database's, as the real one does; without it, the
+    engine is left to a clock that is wrong.
+    """
 
     true: datetime = NOON
     offset: timedelta = timedelta(0)
+    agreed: timedelta = timedelta(0)
+    agrees: bool = False
 
     def now(self) -> datetime:
-        return self.true + self.offset
+        return self.true + self.offset + self.agreed
+
+    def agree(self, moment: datetime, *, since: datetime) -> None:
+        del since
+        if self.agrees:
+            self.agreed += moment - self.now()
+
+    def monotonic(self) -> float:
+        return (self.true - NOON).total_seconds()
 
     def jump(self, seconds: float) -> None:
         self.offset += timedelta(seconds=seconds)
@@ -207,11 +222,13 @@ class PlainWriter:
 class BreakableDatabase:
     """The real data layer, which can be made to fail before or after a commit.
 
-    A function among the failures is what happens before a transaction that is in order.
+    Its own clock is always right. A function among the failures is what happens before a
+    transaction that is in order.
     """
 
     manager: DatabaseManager
     failures: list[str | Callable[[], object]] = field(default_factory=list)
+    clock: VirtualClock = field(kw_only=True)
 
     def transaction(self) -> AbstractContextManager[StoreTransaction]:
         kind = self.failures.pop(0) if self.failures else "ok"
@@ -227,6 +244,7 @@ class BreakableDatabase:
         if kind == "kill_before":
             raise Killed
         with self.manager.transaction() as tx:
+            set_clock(tx, self.clock.true)
             yield tx
             if kind == "lost_at_commit":
                 raise DatabaseUnavailable("went away before the commit")
@@ -243,12 +261,13 @@ class World:
         self.manager = manager
         self.clock = VirtualClock()
         self.x = ScriptedX(self.clock)
-        self.database = BreakableDatabase(manager)
+        self.database = BreakableDatabase(manager, clock=self.clock)
         self.log = SilentLog()
         self.writer = PlainWriter()
         self.sources = Notes()
         self.caps = caps or Limits(posts_24h=None, posts_15min=None)
         self.rng = random.Random(seed)  # noqa: S311 - jitter
+        make_settable(manager)
         with manager.transaction() as tx:
             for table in ("profiles", "api_calls", "api_usage_tracking", "decisions"):
                 tx.connection.execute(

@@ -131,7 +131,7 @@ def one_row_everywhere(tx: StoreTransaction, handle: str) -> ProfileId:
     tweet = tx.tweets.add(a_tweet(profile.id))
     tx.ledger.reserve(a_call(profile.id))
     tx.rates.saw(profile.id, CREATE_POST, [a_window()], now=NOW)
-    tx.leases.acquire(profile.id, holder="w", now=NOW, until=NOW + HOUR)
+    tx.leases.acquire(profile.id, holder="w", asked_at=0.0, lasts=HOUR)
     tx.decisions.record(a_decision(profile.id))
     names = {"profile": profile.id, "tweet": tweet.id, "now": NOW, "day": NOW.date()}
     for statement in (

@@ -107,7 +107,7 @@ LOOKS: dict[str, Look] = {
     "starts": lambda tx, _p, _: tx.decisions.starts(since=NOW - HOUR),
     "record a decision": lambda tx, p, _: tx.decisions.record(a_decision(p.id, at=NOW, reason="another")),
     "active plan": lambda tx, p, _: tx.profiles.active_plan(p.id),
-    "lease": lambda tx, p, _: tx.leases.acquire(p.id, holder="w", now=NOW, until=NOW + HOUR),
+    "lease": lambda tx, p, _: tx.leases.acquire(p.id, holder="w", asked_at=0.0, lasts=HOUR),
 }
 
 

@@ -13,14 +13,30 @@ from bot.core.errors import LeaseLost
 from bot.core.model import Lease, Profile
 from bot.store.manager import DatabaseManager
 from tests.store.rows import HOUR, NOW
+from tests.support.database_clock import make_settable, set_clock
 from tests.support.processes import eventually
 
 TERM = timedelta(minutes=2)
+ASKED = 1000.0
 
 
 def take(manager: DatabaseManager, profile: Profile, holder: str, now: datetime = NOW) -> Lease | None:
     with manager.transaction() as tx:
-        return tx.leases.acquire(profile.id, holder=holder, now=now, until=now + TERM)
+        set_clock(tx, now)
+        return tx.leases.acquire(profile.id, holder=holder, asked_at=ASKED, lasts=TERM)
+
+
+def check(manager: DatabaseManager, lease: Lease, now: datetime = NOW) -> None:
+    with manager.transaction() as tx:
+        set_clock(tx, now)
+        tx.leases.check(lease)
+
+
+@pytest.fixture
+def manager(manager: DatabaseManager) -> DatabaseManager:
+    """The data layer on a database whose clock can be set."""
+    make_settable(manager)
+    return manager
 
 
 def taken(manager: DatabaseManager, profile: Profile, holder: str, now: datetime = NOW) -> Lease:
@@ -31,7 +47,7 @@ def taken(manager: DatabaseManager, profile: Profile, holder: str, now: datetime
 
 def test_a_free_lease_is_given(manager: DatabaseManager, profile: Profile) -> None:
     assert take(manager, profile, "a") == Lease(
-        profile_id=profile.id, holder="a", fencing=1, expires_at=NOW + TERM
+        profile_id=profile.id, holder="a", fencing=1, began=NOW, ends=ASKED + TERM.total_seconds()
     )
 
 
@@ -89,17 +105,15 @@ def test_a_late_release_takes_nothing_from_the_next_holder(
     with manager.transaction() as tx:
         tx.leases.release(old)
 
-    with manager.transaction() as tx:
-        tx.leases.check(new, now=NOW + TERM)
+    check(manager, new, NOW + TERM)
 
 
 def test_a_held_lease_passes_its_check_until_it_runs_out(manager: DatabaseManager, profile: Profile) -> None:
     lease = taken(manager, profile, "a")
 
-    with manager.transaction() as tx:
-        tx.leases.check(lease, now=NOW + TERM - timedelta(microseconds=1))
-    with pytest.raises(LeaseLost), manager.transaction() as tx:
-        tx.leases.check(lease, now=NOW + TERM)
+    check(manager, lease, NOW + TERM - timedelta(microseconds=1))
+    with pytest.raises(LeaseLost):
+        check(manager, lease, NOW + TERM)
 
 
 def test_a_lease_that_was_taken_over_released_or_deleted_is_lost(
@@ -107,19 +121,19 @@ def test_a_lease_that_was_taken_over_released_or_deleted_is_lost(
 ) -> None:
     first = taken(manager, profile, "a")
     second = taken(manager, profile, "b", NOW + TERM)
-    with pytest.raises(LeaseLost, match="nothing was written"), manager.transaction() as tx:
-        tx.leases.check(first, now=NOW)
+    with pytest.raises(LeaseLost, match="nothing was written"):
+        check(manager, first)
 
     with manager.transaction() as tx:
         tx.leases.release(second)
-    with pytest.raises(LeaseLost), manager.transaction() as tx:
-        tx.leases.check(second, now=NOW)
+    with pytest.raises(LeaseLost):
+        check(manager, second)
 
     third = taken(manager, profile, "a", NOW + HOUR)
     with manager.transaction() as tx:
         tx.connection.execute(text("DELETE FROM leases"))
-    with pytest.raises(LeaseLost), manager.transaction() as tx:
-        tx.leases.check(third, now=NOW + HOUR)
+    with pytest.raises(LeaseLost):
+        check(manager, third, NOW + HOUR)
 
 
 def test_the_same_holder_who_asks_again_holds_the_new_lease_only(
@@ -128,10 +142,9 @@ def test_the_same_holder_who_asks_again_holds_the_new_lease_only(
     first = taken(manager, profile, "a")
     second = taken(manager, profile, "a")
 
-    with manager.transaction() as tx:
-        tx.leases.check(second, now=NOW)
-    with pytest.raises(LeaseLost), manager.transaction() as tx:
-        tx.leases.check(first, now=NOW)
+    check(manager, second)
+    with pytest.raises(LeaseLost):
+        check(manager, first)
 
 
 def test_of_many_who_reach_for_a_free_lease_at_once_one_gets_it(
@@ -154,7 +167,8 @@ def test_one_who_waits_for_an_acquisition_under_way_is_refused_when_it_commits(
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
         with manager.transaction() as tx:
-            assert tx.leases.acquire(profile.id, holder="a", now=NOW, until=NOW + TERM)
+            set_clock(tx, NOW)
+            assert tx.leases.acquire(profile.id, holder="a", asked_at=ASKED, lasts=TERM)
             other = pool.submit(take, manager, profile, "b")
             eventually(lambda: _waiting(manager), what="the other waits for the row")
         assert other.result(timeout=20) is None
@@ -165,7 +179,8 @@ def test_one_who_waits_for_an_acquisition_that_rolls_back_gets_it(
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
         with pytest.raises(ZeroDivisionError), manager.transaction() as tx:  # noqa: PT012 - a transaction's end is part of it
-            assert tx.leases.acquire(profile.id, holder="a", now=NOW, until=NOW + TERM)
+            set_clock(tx, NOW)
+            assert tx.leases.acquire(profile.id, holder="a", asked_at=ASKED, lasts=TERM)
             other = pool.submit(take, manager, profile, "b")
             eventually(lambda: _waiting(manager), what="the other waits for the row")
             raise ZeroDivisionError
@@ -182,7 +197,8 @@ def test_a_checked_lease_stays_locked_to_the_transactions_end(
     late = NOW + TERM
     with ThreadPoolExecutor(1) as pool:
         with manager.transaction() as tx:
-            tx.leases.check(lease, now=NOW)
+            set_clock(tx, NOW)
+            tx.leases.check(lease)
             other = pool.submit(take, manager, profile, "b", late)
             eventually(lambda: _waiting(manager), what="the other waits for the row")
             assert not other.done()
