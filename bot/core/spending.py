@@ -55,7 +55,7 @@ class Usage:
     """What the rows say was used. Every figure comes from rows that were read.
 
     Attributes:
-        posts: posts of the last 24 hours, newest first; enough of them to fill the caps.
+        posts: all posts of the last 24 hours, summed by the second, newest first.
         posts_month: posts since the first of the month, UTC.
         reads_month: resources read since the first of the month, UTC.
         cost_month: US dollars since the first of the month, UTC, all APIs and profiles.

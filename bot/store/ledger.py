@@ -13,10 +13,12 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    and_,
     bindparam,
     func,
     insert,
     literal,
+    literal_column,
     select,
     text,
     union_all,
@@ -32,8 +34,6 @@ from bot.store.books import CallRow, DailyUsageRow
 from bot.store.decisions import DecisionTable
 from bot.store.rates import RateTable
 
-# Posts of the last day that a decision looks at; caps above this are X's own to hold.
-POSTS_AT_ONCE = 10_000
 LEDGER_LOCK = 7_305_991_205
 
 # What must stand for the daily rows to be the ledger's sums. Looked up in the catalogue before
@@ -177,7 +177,8 @@ class LedgerTable:
     def _posts_of_a_day(self, profile_id: ProfileId | None, now: datetime) -> tuple[Spent, ...]:
         statement = _DAY_OF_NOBODY if profile_id is None else _DAY
         values = {"profile_id": profile_id, "after": now - timedelta(hours=24)}
-        return tuple(Spent(at=at, units=units) for at, units in self.connection.execute(statement, values))
+        rows = self.connection.execute(statement, values)
+        return tuple(Spent(at=at, units=int(units)) for at, units in rows)
 
     def _month(self, profile_id: ProfileId | None, now: datetime) -> _Month:
         statement = _MONTH_OF_NOBODY if profile_id is None else _MONTH
@@ -239,9 +240,18 @@ def _counting(kind: CallKind, *columns: Any, since: ColumnElement[bool], nobody:
 
 
 def _day(*, nobody: bool) -> Select[Any]:
-    since = CallRow.at > bindparam("after")
+    """All posts of a day, summed by the second: however many rows there are, few are handed over.
+
+    What a second ends with is exact enough for a moment that is named to the second.
+    """
+    since = and_(CallRow.at > bindparam("after"), CallRow.units > 0)
     counted = _counting(CallKind.POST, CallRow.at, CallRow.units, since=since, nobody=nobody).subquery()
-    return select(counted.c.at, counted.c.units).order_by(counted.c.at.desc()).limit(POSTS_AT_ONCE)
+    latest = func.max(counted.c.at)
+    return (
+        select(latest.label("at"), func.sum(counted.c.units).label("units"))
+        .group_by(func.date_trunc("second", counted.c.at - literal_column("interval '1 microsecond'")))
+        .order_by(latest.desc())
+    )
 
 
 def _month(*, nobody: bool) -> Select[Any]:
@@ -265,6 +275,7 @@ _LAST_POST = (
         CallRow.profile_id == bindparam("profile_id"),
         CallRow.kind == CallKind.POST,
         CallRow.state != CallState.RELEASED,
+        CallRow.units > 0,
     )
     .order_by(CallRow.at.desc())
     .limit(1)

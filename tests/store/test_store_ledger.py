@@ -7,13 +7,14 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from bot.core.errors import ForbiddenTransition
-from bot.core.limits import Spent, Usage
+from bot.core.limits import Limits, Spent, Usage, decide
 from bot.core.model import CallId, Profile
 from bot.core.states import CALL_TRANSITIONS, CallKind, CallState
-from bot.store.ledger import POSTS_AT_ONCE
 from bot.store.manager import DatabaseManager
 from tests.store.rows import DAY, HOUR, NOW, a_call, a_tweet, usage_of
 
@@ -125,22 +126,73 @@ def test_tokens_count_from_midnight(manager: DatabaseManager, profile: Profile) 
     assert usage.posts_month == 0
 
 
-def test_posts_come_newest_first_and_only_as_many_as_a_decision_looks_at(
-    manager: DatabaseManager, profile: Profile
-) -> None:
+MANY = 10_005
+
+
+def add_posts(manager: DatabaseManager, profile: Profile | None, *, many: int, every: str) -> None:
     with manager.transaction() as tx:
         tx.connection.execute(
             text(
                 "INSERT INTO api_calls (profile_id, api, kind, endpoint, units, cost_usd, at) "
                 "SELECT :profile, 'twitter', 'post', 'e', 1, 0, "
-                "CAST(:now AS timestamptz) - n * interval '1 s' FROM generate_series(1, :many) AS n"
+                "CAST(:now AS timestamptz) - n * CAST(:every AS interval) FROM generate_series(1, :many) AS n"
             ),
-            {"profile": profile.id, "now": NOW, "many": POSTS_AT_ONCE + 5},
+            {"profile": profile.id if profile else None, "now": NOW, "many": many, "every": every},
         )
+
+
+def test_all_posts_of_a_day_count_newest_first(manager: DatabaseManager, profile: Profile) -> None:
+    add_posts(manager, profile, many=MANY, every="1 s")
     usage = usage_of(manager, profile)
 
-    assert [one.at for one in usage.posts] == [NOW - n * SECOND for n in range(1, POSTS_AT_ONCE + 1)]
-    assert usage.posts_month == POSTS_AT_ONCE + 5
+    assert [one.at for one in usage.posts] == [NOW - n * SECOND for n in range(1, MANY + 1)]
+    assert usage.posts_month == MANY
+
+
+def test_ten_thousand_later_updates_of_the_daily_row_push_no_post_out(
+    manager: DatabaseManager, profile: Profile
+) -> None:
+    with manager.transaction() as tx:
+        tx.ledger.reserve(a_call(profile.id, at=NOW - HOUR))
+        tx.ledger.reserve(a_call(None, at=NOW - HOUR, units=0, cost_usd=Decimal("0.01")))
+    add_posts(manager, None, many=MANY, every="10 ms")
+    usage = usage_of(manager, profile)
+
+    assert sum(one.units for one in usage.posts) == MANY + 1
+    assert usage.posts[-1] == Spent(at=NOW - HOUR)
+    assert len(usage.posts) < 110
+
+
+def test_rows_without_units_are_no_posts(manager: DatabaseManager, profile: Profile) -> None:
+    with manager.transaction() as tx:
+        tx.ledger.reserve(a_call(profile.id, at=NOW - HOUR, units=0))
+    usage = usage_of(manager, profile)
+
+    assert (usage.posts, usage.last_post_at) == ((), None)
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(-86_400_000, 0), st.integers(0, 3)), min_size=1, max_size=8),
+    cap=st.integers(1, 6),
+    late=st.integers(0, 999_999),
+)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_posts_summed_by_the_second_free_the_day_to_the_second_as_single_ones_do(
+    manager: DatabaseManager, rows: list[tuple[int, int]], cap: int, late: int
+) -> None:
+    now, limits = NOW + timedelta(microseconds=late), Limits(posts_24h=cap, posts_15min=None)
+    spent = [Spent(at=NOW + timedelta(milliseconds=at), units=units) for at, units in rows]
+    with manager.transaction() as tx:
+        tx.connection.execute(text("DELETE FROM api_calls"))
+        for one in spent:
+            tx.ledger.reserve(a_call(None, at=one.at, units=one.units))
+        summed = tx.ledger.usage(None, now=now).posts
+
+    single = tuple(one for one in spent if one.units and one.at > now - DAY)
+    exact, found = (decide(Usage(posts=posts), limits, now) for posts in (single, summed))
+    assert (found.verdict, found.until, found.used) == (exact.verdict, exact.until, exact.used)
 
 
 def test_a_correction_at_settling_counts_instead_of_the_estimate(
