@@ -12,6 +12,7 @@ from typing import Literal
 from bot.bootstrap import Bot
 from bot.core.errors import BotError
 from bot.core.model import Profile
+from bot.engine.limits_agent import OWNS_APP
 from bot.store.schema import HEAD, UPGRADE, missing_constraints, missing_tables, revision
 
 CLOCK_TOLERANCE_SECONDS = 60
@@ -88,13 +89,16 @@ def _usage(bot: Bot) -> Check:
         usage = bot.limits.usage(tx, profile.id if profile else None, bot.clock.now())
     used = sum(entry.units for entry in usage.posts)
     cap = "no cap" if verdict_limits.posts_24h is None else f"of {verdict_limits.posts_24h}"
-    drift = {seen.window.name: seen.drift for seen in usage.seen if seen.drift}
+    drift = [seen for seen in usage.seen if seen.drift]
     if drift:
+        more = ", ".join(f"{one.drift} of {one.endpoint} ({one.window.name})" for one in drift)
+        posts = max((one.drift for one in drift if not one.endpoint.startswith("GET ")), default=0)
+        reads = "READS" if any(one.endpoint.startswith("GET ") for one in drift) else 0
         return Check(
             name="usage",
             status="warn",
-            detail=f"X counts more than the ledger: {drift}",
-            fix="other programs use these keys: record them with SELECT track_twitter_usage(TWEETS, READS)",
+            detail=f"X counts more than the ledger: {more}",
+            fix=f"other programs use these keys: record it with SELECT track_twitter_usage({posts}, {reads})",
         )
     detail = f"{used} {cap} posts in 24 h, {usage.reads_month} reads this month"
     return Check(name="usage", status="ok", detail=detail)
@@ -202,6 +206,23 @@ def _label(bot: Bot) -> Check:
     )
 
 
+def _owns_app(bot: Bot) -> Check:
+    with bot.manager.transaction() as tx:
+        attested = tx.config.get(OWNS_APP) is True
+        price = bot.limits.prices(tx).own_post_read
+    booked = "no price is known" if price is None else f"${price:f} is booked for each"
+    if attested:
+        detail = f"the operator attests that this account owns the developer app: own posts read, {booked}"
+        return Check(name="owns_app", status="ok", detail=detail)
+    return Check(
+        name="owns_app",
+        status="warn",
+        detail="X reads own posts for less only when the account owns the developer app, and no API shows "
+        f"whether it does: {booked}",
+        fix="if it does: python -m bot doctor --attest owns_app",
+    )
+
+
 def _add_constraint(missing: str) -> str:
     table, columns = re.fullmatch(r"(\w+) \((.*)\)", missing).groups()  # type: ignore[union-attr]  # our own form
     name = "_".join(["uq", table, *columns.split(", ")])
@@ -219,4 +240,5 @@ _CHECKS: dict[str, Callable[[Bot], Check]] = {
     "language_model": _model,
     "sources": _sources,
     "automated_label": _label,
+    "owns_app": _owns_app,
 }

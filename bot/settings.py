@@ -25,11 +25,9 @@ def _stripped(value: Any) -> Any:
 
 
 Cap = Annotated[Annotated[int, Field(ge=0, le=10**9)] | None, BeforeValidator(_none_word)]
-# X's own cap for an app; the ledger reads no more posts of a day.
-DayCap = Annotated[Annotated[int, Field(ge=0, le=10_000)] | None, BeforeValidator(_none_word)]
-Dollars = Annotated[
-    Annotated[Decimal, Field(ge=0, le=10**6, allow_inf_nan=False)] | None, BeforeValidator(_none_word)
-]
+Amount = Annotated[Decimal, Field(ge=0, le=10**6, decimal_places=6, allow_inf_nan=False)]
+Dollars = Annotated[Amount | None, BeforeValidator(_none_word)]
+A_CAP = "a whole number from 0 to 1000000000, or none"
 Secret = Annotated[SecretStr, BeforeValidator(_stripped)]
 NO_SECRET = SecretStr("")
 # A password may hold any sign, so it ends at the last @ before the host.
@@ -83,10 +81,10 @@ class Settings(BaseSettings):
         default=(), description="feeds, URLs, files and folders, separated by commas"
     )
     bot_private_sources: bool = Field(default=False, description="yes or no")
-    x_posts_per_24h: DayCap = Field(default=17, description="a whole number from 0 to 10000, or none")
-    x_posts_per_month: Cap = Field(default=None, description="a whole number from 0, or none")
-    x_reads_per_month: Cap = Field(default=None, description="a whole number from 0, or none")
-    bot_tokens_per_day: Cap = Field(default=None, description="a whole number from 0, or none")
+    x_posts_per_24h: Cap = Field(default=17, description=A_CAP)
+    x_posts_per_month: Cap = Field(default=None, description=A_CAP)
+    x_reads_per_month: Cap = Field(default=None, description=A_CAP)
+    bot_tokens_per_day: Cap = Field(default=None, description=A_CAP)
     bot_monthly_budget_usd: Dollars = Field(
         default=None, description="an amount of US dollars like 25.00, or none"
     )
@@ -95,9 +93,9 @@ class Settings(BaseSettings):
         default=30.0, ge=0.2, le=3600, description="seconds from 0.2 to 3600, like 30"
     )
     bot_drain_seconds: float = Field(default=4.0, ge=0, le=300, description="seconds from 0 to 300, like 4")
-    bot_lease_seconds: Annotated[float | None, BeforeValidator(_none_word)] = Field(
-        default=None, description="seconds, more than two X timeouts, like 90"
-    )
+    bot_lease_seconds: Annotated[
+        Annotated[float, Field(gt=0, le=86_400)] | None, BeforeValidator(_none_word)
+    ] = Field(default=None, description="seconds, more than two X timeouts and at most 86400, like 90")
     log_format: Literal["json", "console"] | None = Field(default=None, description="json or console")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR"

@@ -86,7 +86,7 @@ def show_usage(console: Console, report: UsageReport) -> None:
     )
     for window, units in report.drift.items():
         console.print(
-            f"[yellow]X counts {units} more in {window} than the ledger: other programs use these keys[/]"
+            f"[yellow]X counts {units} more of {window} than the ledger: other programs use these keys[/]"
         )
 
 

@@ -1,7 +1,7 @@
 """Let jobs work side by side: slots are claimed for writing, and decisions count up by kind.
 
 Revision ID: 0004
-Revises: 0002b
+Revises: 0003
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0004"
-down_revision = "0002b"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

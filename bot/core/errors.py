@@ -124,6 +124,12 @@ class UsageUnreadable(BotError):
     default_code = "usage_unreadable"
 
 
+class RowUnreadable(BotError):
+    """A row holds something that can't be read."""
+
+    default_code = "row_unreadable"
+
+
 class PriceUnknown(BotError):
     """A call whose price isn't known isn't made."""
 

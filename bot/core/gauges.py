@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bot.core.model import aware
+from bot.core.model import RateWindow, aware
 from bot.core.spending import Gauge, Limits, Seen, Spent, Usage, Wanted
 from bot.core.states import CallKind
 
@@ -24,6 +24,9 @@ class _Span:
 
 
 ONE_POST = Wanted()
+# How long each of X's windows is, and how long an answer may close a call that names no window.
+_LENGTHS = {"15m": timedelta(minutes=15), "keys": timedelta(minutes=15)}
+_LONGEST = timedelta(hours=24)
 _QUARTER = _Span(name="posts_15min", window="15min", length=timedelta(minutes=15))
 _DAY = _Span(name="posts_24h", window="24h", length=timedelta(hours=24))
 
@@ -65,6 +68,15 @@ def measure(usage: Usage, limits: Limits, now: datetime, wanted: Wanted = ONE_PO
     if wanted.spaced and wanted.kind is CallKind.POST:
         gauges += [*_spacing(usage, limits, now), *_pace(usage, limits, now), *_restarts(usage, now)]
     return tuple(gauges)
+
+
+def bounded(window: RateWindow, now: datetime) -> RateWindow:
+    """The window with a reset that its own length allows, whatever the answer said.
+
+    A day at most, a quarter of an hour for windows of that length, and for a month's cap the month.
+    """
+    last = next_month(now) if window.name == "usage_cap" else now + _LENGTHS.get(window.name, _LONGEST)
+    return replace(window, resets_at=min(window.resets_at, last))
 
 
 def month_start(now: datetime) -> datetime:
@@ -126,20 +138,22 @@ def _until(
 
 def _headers(seen: Sequence[Seen], wanted: Wanted, now: datetime) -> Iterator[Gauge]:
     for one in seen:
-        if one.endpoint not in {wanted.endpoint, EVERY_ENDPOINT} or one.window.resets_at <= now:
+        # Rows may hold what was kept before windows were bounded, or by a clock that was ahead.
+        window = bounded(one.window, min(one.seen_at, now))
+        if one.endpoint not in {wanted.endpoint, EVERY_ENDPOINT} or window.resets_at <= now:
             continue
-        remaining = max(0, one.window.remaining - one.used_since)
-        quota = one.window.limit
+        remaining = max(0, window.remaining - one.used_since)
+        quota = window.limit
         gauge = Gauge(
-            name=f"x_{one.window.name}",
-            window=one.window.reason or f"{one.endpoint}, as X counts",
+            name=f"x_{window.name}",
+            window=window.reason or f"{one.endpoint}, as X counts",
             used=Decimal((quota or 0) - remaining) if quota is not None else Decimal(one.used_since),
             cap=_decimal(quota),
-            resets_at=one.window.resets_at,
+            resets_at=window.resets_at,
         )
         # X counts requests: a read of many posts is one.
         need = wanted.units if wanted.kind is CallKind.POST else 1
-        yield gauge if remaining >= need else _closed(gauge, frees_at=one.window.resets_at)
+        yield gauge if remaining >= need else _closed(gauge, frees_at=window.resets_at)
 
 
 def _spacing(usage: Usage, limits: Limits, now: datetime) -> Iterator[Gauge]:

@@ -15,12 +15,13 @@ from bot.core.gauges import (
     MAX_STARTS,
     ONE_POST,
     STARTS_WINDOW,
+    bounded,
     measure,
     month_start,
     next_month,
 )
 from bot.core.model import aware
-from bot.core.spending import CREATE_POST, Gauge, Limits, Seen, Spent, Usage, Wanted
+from bot.core.spending import CREATE_POST, MOST, Gauge, Limits, Seen, Spent, Usage, Wanted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +117,7 @@ __all__ = [
     "CREATE_POST",
     "EVERY_ENDPOINT",
     "MAX_STARTS",
+    "MOST",
     "ONE_POST",
     "STARTS_WINDOW",
     "Allow",
@@ -127,6 +129,7 @@ __all__ = [
     "Verdict",
     "Wait",
     "Wanted",
+    "bounded",
     "decide",
     "measure",
     "month_start",

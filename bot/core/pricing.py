@@ -5,7 +5,7 @@ X's prices are those of its pay-per-use plan, the language model's those its mak
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -16,6 +16,8 @@ from bot.core.errors import PriceUnknown, SettingError
 
 _MILLION = Decimal(1_000_000)
 _MICRO = Decimal("0.000001")
+# Above every price there is, and what the ledger's columns can hold of it.
+MOST_USD = Decimal(1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,19 +110,27 @@ LISTED = PriceList(
 _PRICES = ("post", "post_with_link", "own_post_read", "post_read", "user_read")
 
 
-def with_overrides(listed: PriceList, overrides: Mapping[str, Any]) -> PriceList:
+def with_overrides(listed: PriceList, overrides: Any, *, owns_app: bool = True) -> PriceList:
     """The list with an operator's own figures, as `bot_config` keeps them under `prices`.
 
     Args:
         listed: the dated list.
-        overrides: `{"post": "0.02", "models": {"name": ["0.25", "2.00"]}}`; null makes a price unknown.
+        overrides: `{"post": "0.02", "models": {"name": ["0.25", "2.00"]}}`; null makes a price
+            unknown. None is no row.
+        owns_app: whether the account is known to own the developer app; X bills own posts like
+            anybody's otherwise.
 
     Raises:
         SettingError: a name isn't a price, or a figure isn't an amount.
     """
     changes: dict[str, Any] = {}
-    for name, value in overrides.items():
-        if name == "models" and isinstance(value, Mapping):
+    for name, value in entries("prices", overrides, like='{"post": "0.015"}'):
+        if name == "models":
+            if not isinstance(value, Mapping):
+                raise SettingError(
+                    f"bot_config prices.models: {value!r} is not an object",
+                    fix='use {"NAME": ["INPUT", "OUTPUT"]}, dollars a million tokens',
+                )
             own = {model: _pair(f"prices.models.{model}", pair) for model, pair in value.items()}
             changes["models"] = {**listed.models, **own}
         elif name in _PRICES:
@@ -129,7 +139,39 @@ def with_overrides(listed: PriceList, overrides: Mapping[str, Any]) -> PriceList
             raise SettingError(
                 f"bot_config prices: {name!r} is not a price", fix=f"use one of {', '.join(_PRICES)}, models"
             )
-    return replace(listed, **changes)
+    priced = replace(listed, **changes)
+    if owns_app or "own_post_read" in changes:
+        return priced
+    return replace(priced, own_post_read=priced.post_read)
+
+
+def entries(key: str, value: Any, *, like: str) -> Iterable[tuple[str, Any]]:
+    """The entries of an object that `bot_config` keeps under a key; none where there is no row.
+
+    Raises:
+        SettingError: it isn't an object.
+    """
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise SettingError(
+            f"bot_config {key}: {value!r} is not an object",
+            fix=f"use an object like {like}, or remove the row",
+        )
+    return value.items()
+
+
+def amount_of(value: Any) -> Decimal | None:
+    """An amount of dollars from 0 to a million, to the millionth; None when it is none."""
+    if not isinstance(value, (str, int, float, Decimal)) or isinstance(value, bool):
+        return None
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    if not amount.is_finite() or not 0 <= amount <= MOST_USD:
+        return None
+    return amount if amount == amount.quantize(_MICRO) else None
 
 
 def _pair(name: str, value: Any) -> ModelPrice:
@@ -139,10 +181,10 @@ def _pair(name: str, value: Any) -> ModelPrice:
 
 
 def _amount(name: str, value: Any) -> Decimal:
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation as error:
-        raise SettingError(f"bot_config {name}: {value!r} is not an amount of dollars") from error
-    if not amount.is_finite() or amount < 0:
-        raise SettingError(f"bot_config {name}: {value!r} is not an amount of dollars from 0")
+    amount = amount_of(value)
+    if amount is None:
+        raise SettingError(
+            f"bot_config {name}: {value!r} is not an amount of dollars",
+            fix=f"use an amount from 0 to {MOST_USD}, to the millionth of a dollar",
+        )
     return amount

@@ -10,6 +10,8 @@ from bot.core.model import RateWindow
 from bot.core.states import CallKind
 
 CREATE_POST = "POST /2/tweets"
+# The most that a cap on a count can be.
+MOST = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

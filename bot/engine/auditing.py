@@ -53,11 +53,11 @@ def audit(parts: Parts, profile: Profile) -> Audit | None:
         return None
     x_user_id = profile.x_user_id
     with parts.database.transaction() as tx:
-        depth = _depth(tx)
-        ours = [int(tweet.x_tweet_id or 0) for tweet in tx.tweets.last_live(profile.id, limit=depth)]
+        most = depth(tx)
+        ours = [int(tweet.x_tweet_id or 0) for tweet in tx.tweets.last_live(profile.id, limit=most)]
     timeline = None
     # As far as our own posts should reach; and all the way where others' stand between them.
-    for posts in (min(depth, len(ours) + FOREIGN_ROOM), depth):
+    for posts in (min(most, len(ours) + FOREIGN_ROOM), most):
         longer = buy_posts(
             parts,
             profile,
@@ -68,13 +68,13 @@ def audit(parts: Parts, profile: Profile) -> Audit | None:
             read=partial(parts.x.timeline, x_user_id, limit=posts),
         )
         timeline = longer or timeline
-        if longer is None or longer.complete or posts == depth or _reaches(longer, ours):
+        if longer is None or longer.complete or posts == most or _reaches(longer, ours):
             break
     if timeline is None:
         return None
     now = parts.clock.now()
     with parts.database.transaction() as tx:
-        rows = tx.tweets.last_live(profile.id, limit=2 * depth)
+        rows = tx.tweets.last_live(profile.id, limit=2 * most)
     findings = compare(rows, timeline.posts, complete=timeline.complete, now=now)
     gone = _remove(parts, profile, _confirm_gone(parts, profile, findings.missing))
     done = Audit(findings=findings, deleted=tuple(tweet.x_tweet_id or "" for tweet in gone))
@@ -88,7 +88,8 @@ def _reaches(timeline: Timeline, ours: Sequence[int]) -> bool:
     return oldest is not None and oldest <= min(ours, default=oldest)
 
 
-def _depth(tx: Transaction) -> int:
+def depth(tx: Transaction) -> int:
+    """How many of the newest posts are compared."""
     value = tx.config.get("audit_posts")
     if value is None:
         return DEPTH
@@ -139,7 +140,7 @@ def _remove(parts: Parts, profile: Profile, gone: Sequence[Tweet]) -> Sequence[T
 
 def _remove_leased(parts: Parts, lease: Lease, gone: Sequence[Tweet]) -> Sequence[Tweet]:
     with parts.database.transaction() as tx:
-        tx.leases.check(lease, now=parts.clock.now())
+        tx.leases.check(lease)
         still = [tweet for tweet in gone if tx.tweets.get(tweet.id).status is TweetStatus.POSTED]
         for tweet in still:
             # The row stays as a mark without content.

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from uuid import UUID
 
 from bot.core.drafts import ModelUsage
 from bot.core.errors import Fatal, Retryable, ServiceError, SettingError
-from bot.core.limits import CREATE_POST, EVERY_ENDPOINT, Limits, Usage, Verdict, Wanted, decide
+from bot.core.limits import CREATE_POST, EVERY_ENDPOINT, MOST, Limits, Usage, Verdict, Wanted, decide
 from bot.core.model import Call, CallId, Profile, ProfileId, RateWindow, TweetId
-from bot.core.pricing import PriceList, with_overrides
+from bot.core.pricing import MOST_USD, PriceList, amount_of, entries, with_overrides
 from bot.core.states import CallKind, CallState
 from bot.core.text import links
 from bot.ports import Transaction
@@ -34,6 +34,8 @@ _PROBE_AFTER = {
 }
 _KEYS_PROBE = timedelta(minutes=15)
 _WINDOW_OF = {"credits_depleted": "credits", "usage_capped": "usage_cap", "rate_limited": "block"}
+# `bot_config` key: the operator attests that the account owns the developer app.
+OWNS_APP = "owns_app"
 _CAPS = ("posts_15min", "posts_24h", "posts_month", "reads_month", "tokens_day")
 
 
@@ -60,7 +62,8 @@ class LimitsAgent:
         Raises:
             SettingError: those can't be read.
         """
-        return with_overrides(self.listed, tx.config.get("prices") or {})
+        owns_app = tx.config.get(OWNS_APP) is True
+        return with_overrides(self.listed, tx.config.get("prices"), owns_app=owns_app)
 
     def post_cost(self, tx: Transaction, text: str) -> Decimal:
         """What posting the text costs; a link makes it dearer.
@@ -72,7 +75,7 @@ class LimitsAgent:
 
     def limits(self, tx: Transaction, profile_id: ProfileId | None) -> Limits:
         """The caps in force for a profile, with what its plan would spend."""
-        caps = self._with_overrides(tx.config.get("caps") or {})
+        caps = self._with_overrides(tx.config.get("caps"))
         plan = tx.profiles.active_plan(profile_id) if profile_id else None
         if plan is None:
             return caps
@@ -180,32 +183,22 @@ class LimitsAgent:
             tx.rates.saw(profile.id, where, [window], now=now)
         return drift
 
-    def _with_overrides(self, overrides: dict[str, object]) -> Limits:
+    def _with_overrides(self, overrides: object) -> Limits:
         changes: dict[str, object] = {}
-        for name, value in overrides.items():
+        for name, value in entries("caps", overrides, like='{"posts_24h": 17}'):
             if value is None and name in {"budget_usd", *_CAPS}:
                 changes[name] = None
-            elif name == "budget_usd" and (amount := _amount(value)) is not None:
+            elif name == "budget_usd" and (amount := amount_of(value)) is not None:
                 changes[name] = amount
-            elif name in _CAPS and isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            elif name in _CAPS and type(value) is int and 0 <= value <= MOST:
                 changes[name] = value
             else:
                 raise SettingError(
                     f"bot_config caps: {name!r}: {value!r} is not a cap",
-                    fix=f"use whole numbers or null for {', '.join(_CAPS)}, an amount for budget_usd",
+                    fix=f"use whole numbers from 0 to {MOST} or null for {', '.join(_CAPS)}, "
+                    f"an amount from 0 to {MOST_USD} for budget_usd",
                 )
         return replace(self.caps, **changes)  # type: ignore[arg-type]  # each value was checked for its name
-
-
-def _amount(value: object) -> Decimal | None:
-    """An amount of money, or None when it is none."""
-    if not isinstance(value, (str, int)) or isinstance(value, bool):
-        return None
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() and amount >= 0 else None
 
 
 def _block(error: ServiceError, endpoint: str, now: datetime) -> tuple[str, RateWindow] | None:
@@ -216,10 +209,17 @@ def _block(error: ServiceError, endpoint: str, now: datetime) -> tuple[str, Rate
     elif isinstance(error, Retryable) and error.code in _WINDOW_OF:
         until = error.until or now + _PROBE_AFTER[error.code]
         name = _WINDOW_OF[error.code]
+        if name == "block" and _of_a_quarter(error.rates):
+            until = min(until, now + _PROBE_AFTER["rate_limited"])
         where = EVERY_ENDPOINT if error.scope == "account" else endpoint
     else:
         return None
     return where, RateWindow(name=name, limit=None, remaining=0, resets_at=until, reason=error.code)
+
+
+def _of_a_quarter(rates: Sequence[RateWindow]) -> bool:
+    """Whether what is used up is the window of a quarter of an hour, and not one of a day."""
+    return bool(rates) and not any(one.name != "15m" and one.remaining == 0 for one in rates)
 
 
 __all__ = ["CREATE_POST", "READ_ME", "READ_POSTS", "READ_TIMELINE", "WRITE_DRAFT", "LimitsAgent"]

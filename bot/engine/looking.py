@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.core.forecast import Forecast, forecast
+from bot.core.forecast import Comparison, Forecast, forecast
 from bot.core.limits import Gauge, Limits, Usage, Verdict, Wanted, decide, measure
 from bot.core.model import DecisionRecord, Profile, ProfileId, Slot, Tweet
+from bot.engine.auditing import EVERY, depth
 from bot.engine.limits_agent import LimitsAgent
 from bot.engine.reconciling import unsettled
-from bot.ports import Database
+from bot.ports import Database, Transaction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +27,8 @@ class UsageReport:
 
     @property
     def drift(self) -> dict[str, int]:
-        """How many more calls X counts than the ledger, by window."""
-        return {seen.window.name: seen.drift for seen in self.usage.seen if seen.drift}
+        """How many more calls X counts than the ledger, by endpoint and window."""
+        return {f"{seen.endpoint} ({seen.window.name})": seen.drift for seen in self.usage.seen if seen.drift}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,15 +58,25 @@ def report_usage(
         usage = agent.usage(tx, profile_id, now)
         limits = agent.limits(tx, profile_id)
         cost = agent.prices(tx).post_price(has_link=False)
+        comparison = _comparison(tx, agent, profile_id)
     wanted = Wanted(cost_usd=cost)
     return UsageReport(
         as_of=now,
         usage=usage,
         limits=limits,
         gauges=measure(usage, limits, now, wanted),
-        forecast=forecast(usage, limits, now),
+        forecast=forecast(usage, limits, now, comparison),
         verdict=decide(usage, limits, now, wanted),
     )
+
+
+def _comparison(tx: Transaction, agent: LimitsAgent, profile_id: ProfileId | None) -> Comparison | None:
+    price = agent.prices(tx).own_post_read
+    if profile_id is None or price is None:
+        return None
+    most = depth(tx)
+    posts = len(tx.tweets.last_live(profile_id, limit=most))
+    return Comparison(every=EVERY, posts=posts, most=most, post_usd=price)
 
 
 def report_status(

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    CheckConstraint,
     Date,
     DateTime,
     Dialect,
@@ -29,6 +30,14 @@ from sqlalchemy.types import TypeDecorator
 from bot.core.model import aware
 from bot.core.states import CallKind, CallState, LatePolicy, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
 
+# Sums and differences of moments between these can be told; X began in 2006.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+class OddValue(ValueError):
+    """A value of a row that nothing can be weighed with."""
+
 
 class Moment(TypeDecorator[datetime]):
     """`timestamptz` that refuses naive datetimes on the way in and gives UTC on the way out."""
@@ -42,14 +51,44 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Gives the moment in UTC, whatever the session's zone."""
-        return None if value is None else value.astimezone(UTC)
+        if value is None:
+            return None
+        if value.year >= LATEST.year:
+            raise OddValue(f"{value.isoformat()} is after the year {LATEST.year - 1}")
+        return value.astimezone(UTC)
 
 
 def _enum(kind: type[StrEnum], name: str) -> Enum:
     return Enum(kind, name=name, values_callable=lambda members: [member.value for member in members])
 
 
-Money = Numeric(14, 6)
+class Amount(TypeDecorator[Decimal]):
+    """`numeric` that is a figure: NaN and infinity, which PostgreSQL keeps, are refused."""
+
+    impl = Numeric
+    cache_ok = True
+
+    def process_result_value(self, value: Decimal | None, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Gives the figure."""
+        if value is not None and not value.is_finite():
+            raise OddValue(f"{value} is no amount")
+        return value
+
+
+Money = Amount(20, 6)
+
+
+def moments(*columns: str) -> CheckConstraint:
+    """The rule that these columns say moments that can be weighed: no infinity, no year 9999."""
+    rule = " AND ".join(
+        f"{one} >= '{EARLIEST}'::timestamptz AND {one} < '{LATEST}'::timestamptz" for one in columns
+    )
+    return CheckConstraint(rule, name="moments")
+
+
+def finite(*columns: str) -> CheckConstraint:
+    """The rule that these columns hold amounts: NaN is greater than all, infinity included."""
+    return CheckConstraint(" AND ".join(f"{one} < 'Infinity'::numeric" for one in columns), name="finite")
 
 
 class Base(DeclarativeBase):

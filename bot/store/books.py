@@ -12,7 +12,7 @@ from sqlalchemy import text as sql_text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.core.states import CallKind, CallState
-from bot.store.base import Base, Keyed, Stamped, of_the_same_profile
+from bot.store.base import Amount, Base, Keyed, Stamped, finite, moments, of_the_same_profile
 from bot.store.tables import ProfileRow, TweetRow
 
 
@@ -20,13 +20,13 @@ class DailyUsageRow(Stamped, Base):
     """What one API was used for on one UTC day: always the sum of the ledger's counting rows."""
 
     __tablename__ = "api_usage_tracking"
-    __table_args__ = (UniqueConstraint("date", "api_type"),)
+    __table_args__ = (UniqueConstraint("date", "api_type"), finite("cost_usd"))
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
     date: Mapped[date]
     api_type: Mapped[str]
-    tweets_posted: Mapped[int] = mapped_column(server_default=sql_text("0"))
-    reads_made: Mapped[int] = mapped_column(server_default=sql_text("0"))
+    tweets_posted: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("0"))
+    reads_made: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("0"))
     tokens_used: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("0"))
     cost_usd: Mapped[Decimal] = mapped_column(server_default=sql_text("0"))
 
@@ -39,6 +39,8 @@ class CallRow(Keyed, Base):
         CheckConstraint("units >= 0 AND tokens >= 0 AND cost_usd >= 0", name="amounts"),
         # Beside the key on the tweet alone, which still knows the row once its profile is gone.
         of_the_same_profile("tweet_id", "tweets", ondelete="SET NULL (tweet_id)"),
+        moments("at"),
+        finite("cost_usd"),
         Index(
             "ix_api_calls_counting",
             "profile_id",
@@ -46,6 +48,13 @@ class CallRow(Keyed, Base):
             sql_text("at DESC"),
             postgresql_include=["units", "cost_usd", "endpoint"],
             postgresql_where=sql_text("state <> 'released'"),
+        ),
+        Index(
+            "ix_api_calls_released",
+            "profile_id",
+            "kind",
+            sql_text("at DESC"),
+            postgresql_where=sql_text("state = 'released'"),
         ),
         Index("ix_api_calls_tweet_id", "tweet_id"),
         Index(
@@ -58,7 +67,7 @@ class CallRow(Keyed, Base):
     api: Mapped[str]
     kind: Mapped[CallKind]
     endpoint: Mapped[str]
-    units: Mapped[int]
+    units: Mapped[int] = mapped_column(BigInteger)
     tokens: Mapped[int] = mapped_column(BigInteger, server_default=sql_text("0"))
     cost_usd: Mapped[Decimal]
     state: Mapped[CallState] = mapped_column(server_default=CallState.RESERVED.value)
@@ -70,6 +79,7 @@ class RateRow(Stamped, Base):
     """What X's own headers last said of one window of one endpoint."""
 
     __tablename__ = "rate_windows"
+    __table_args__ = (moments("resets_at", "seen_at"),)
 
     profile_id: Mapped[UUID] = mapped_column(ForeignKey(ProfileRow.id, ondelete="CASCADE"), primary_key=True)
     endpoint: Mapped[str] = mapped_column(primary_key=True)
@@ -93,6 +103,8 @@ class DecisionRow(Keyed, Base):
         Index("ix_decisions_profile_id_last_at", "profile_id", sql_text("last_at DESC")),
         Index("ix_decisions_profile_id_kind_last_at", "profile_id", "kind", sql_text("last_at DESC")),
         Index("ix_decisions_kind_at", "kind", sql_text("at DESC")),
+        moments("at", "last_at", "until"),
+        finite("used", "cap"),
     )
 
     profile_id: Mapped[UUID | None] = mapped_column(ForeignKey(ProfileRow.id, ondelete="CASCADE"))
@@ -103,8 +115,8 @@ class DecisionRow(Keyed, Base):
     verdict: Mapped[str]
     reason: Mapped[str]
     limit_name: Mapped[str | None]
-    used: Mapped[Decimal | None]
-    cap: Mapped[Decimal | None]
+    used: Mapped[Decimal | None] = mapped_column(Amount())
+    cap: Mapped[Decimal | None] = mapped_column(Amount())
     until: Mapped[datetime | None]
     slot_id: Mapped[UUID | None]
     tweet_id: Mapped[UUID | None]

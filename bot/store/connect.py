@@ -6,6 +6,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from bot.core.errors import SettingError
+from bot.store.odd_rows import remember_statements
 
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_MS = 10_000
@@ -74,6 +75,8 @@ def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
             **LIVENESS,
         },
     )
+
+    remember_statements(engine)
 
     @event.listens_for(engine, "begin")
     def _bound_the_transaction(connection: Connection) -> None:

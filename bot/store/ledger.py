@@ -20,51 +20,22 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
-    text,
     union_all,
     update,
 )
 from sqlalchemy.exc import ProgrammingError
 
-from bot.core.errors import UsageUnreadable
+from bot.core.errors import RowUnreadable, UsageUnreadable
 from bot.core.limits import STARTS_WINDOW, Spent, Usage, month_start
 from bot.core.model import Call, CallId, ProfileId, TweetId
 from bot.core.states import CallKind, CallState, check_transition
 from bot.store.books import CallRow, DailyUsageRow
 from bot.store.decisions import DecisionTable
+from bot.store.foundations import SUM_AGAIN, mend, missing_foundations
+from bot.store.odd_rows import odd_rows_named
 from bot.store.rates import RateTable
 
 LEDGER_LOCK = 7_305_991_205
-
-# What must stand for the daily rows to be the ledger's sums. Looked up in the catalogue before
-# every decision, because a sum without its constraint or trigger reads well and says nothing. A
-# role whose rows a policy would hide gets an error instead of the sum of what it may see.
-_FOUNDATIONS = text(
-    """
-    SELECT set_config('row_security', 'off', true) AS row_security,
-           to_regclass('api_usage_tracking') IS NOT NULL AS daily_table,
-           to_regclass('api_calls') IS NOT NULL AS ledger_table,
-           EXISTS (
-               SELECT 1 FROM pg_index
-                WHERE indrelid = to_regclass('api_usage_tracking') AND indisunique AND indisvalid
-                  AND indpred IS NULL AND pg_get_indexdef(indexrelid) LIKE '%(date, api_type)'
-           ) AS daily_constraint,
-           EXISTS (
-               SELECT 1 FROM pg_trigger
-                WHERE tgrelid = to_regclass('api_calls') AND tgname = 'keep_daily_rows'
-                  AND tgenabled IN ('O', 'A')
-           ) AS daily_trigger
-    """
-)
-_FOUNDATION_NAMES = {
-    "daily_table": "the table api_usage_tracking is missing",
-    "ledger_table": "the table api_calls is missing",
-    "daily_constraint": (
-        "the unique constraint uq_api_usage_tracking_date_api_type on api_usage_tracking (date, api_type) "
-        "is missing"
-    ),
-    "daily_trigger": "the trigger keep_daily_rows on api_calls is missing or disabled",
-}
 
 
 class _Month(NamedTuple):
@@ -93,7 +64,7 @@ class LedgerTable:
             UsageUnreadable: a table, its constraint or its trigger is missing, or rows can't be
                 read. "0 used" is only ever a sum of rows that were read.
         """
-        with _readable():
+        with _readable(self.connection):
             self._check_foundations()
             month = self._month(profile_id, now)
             spent = self._posts_of_a_day(profile_id, now)
@@ -108,14 +79,6 @@ class LedgerTable:
                 seen=() if profile_id is None else RateTable(self.connection).seen(profile_id, now=now),
                 starts=tuple(DecisionTable(self.connection).starts(since=now - STARTS_WINDOW)),
             )
-
-    def foundations(self) -> Sequence[str]:
-        """What is missing for usage to be read, in words; empty when all stands."""
-        standing = self.connection.execute(_FOUNDATIONS).mappings().one()
-        missing = [words for name, words in _FOUNDATION_NAMES.items() if not standing[name]]
-        # Without its table a constraint or trigger is missing too, and says nothing more.
-        tables = [words for words in missing if words.startswith("the table")]
-        return tables or missing
 
     def reserve(self, call: Call) -> Call:
         """Adds a reserved row."""
@@ -152,7 +115,7 @@ class LedgerTable:
             .where(CallRow.tweet_id == tweet_id, CallRow.state.in_((CallState.RESERVED, CallState.UNKNOWN)))
             .order_by(CallRow.at.desc())
         )
-        with _readable():
+        with _readable(self.connection):
             return [Call(**row) for row in self.connection.execute(statement).mappings()]
 
     def orphans(self, profile_id: ProfileId, *, before: datetime) -> Sequence[Call]:
@@ -163,11 +126,11 @@ class LedgerTable:
             CallRow.tweet_id.is_(None),
             CallRow.at < before,
         )
-        with _readable():
+        with _readable(self.connection):
             return [Call(**row) for row in self.connection.execute(statement).mappings()]
 
     def _check_foundations(self) -> None:
-        missing = self.foundations()
+        missing = missing_foundations(self.connection)
         if missing:
             raise UsageUnreadable(
                 f"usage can't be read: {'; '.join(missing)}; nothing is posted",
@@ -198,31 +161,19 @@ class LedgerTable:
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def _readable(connection: Connection) -> Iterator[None]:
     """Names a ledger that can't be read for what it is: a reason to spend nothing."""
     try:
-        yield
+        with odd_rows_named(connection):
+            yield
+    except RowUnreadable as error:
+        fix = SUM_AGAIN if "api_usage_tracking" in str(error) else error.fix
+        raise UsageUnreadable(f"usage can't be read: {error}; nothing is posted", fix=fix) from error
     except ProgrammingError as error:
         first = str(error.orig).strip().splitlines()[0]
         raise UsageUnreadable(
             f"usage can't be read: {first}; nothing is posted", fix="run: alembic upgrade head"
         ) from error
-
-
-def mend(missing: Sequence[str]) -> str:
-    """The command that puts back what is missing, the table before what stands on it."""
-    if any("table" in one and "constraint" not in one for one in missing):
-        return "alembic upgrade head, or give the table its name back"
-    if any("constraint" in one for one in missing):
-        return (
-            "ALTER TABLE api_usage_tracking ADD CONSTRAINT uq_api_usage_tracking_date_api_type "
-            "UNIQUE (date, api_type)"
-        )
-    return (
-        "DROP TRIGGER IF EXISTS keep_daily_rows ON api_calls; "
-        "CREATE TRIGGER keep_daily_rows AFTER INSERT OR UPDATE OR DELETE ON api_calls "
-        "FOR EACH ROW EXECUTE FUNCTION api_calls_keep_daily_rows()"
-    )
 
 
 # What every decision asks is built once: building a statement takes longer than its answer.

@@ -17,6 +17,7 @@ from bot.store.connect import create_engine_for
 from bot.store.decisions import DecisionTable
 from bot.store.leases import LeaseTable
 from bot.store.ledger import LedgerTable
+from bot.store.odd_rows import odd_rows_named
 from bot.store.profiles import ConfigTable, ProfileTable
 from bot.store.rates import RateTable
 from bot.store.slots import SlotTable
@@ -105,12 +106,13 @@ class DatabaseManager:
         Raises:
             DatabaseUnavailable: the server can't be reached, or went away.
             SchemaOutdated: a table or column is missing.
+            RowUnreadable: a row holds a moment or an amount that is none.
         """
         begun = time.perf_counter()
         try:
             with self.translated():
                 connection, transaction = self._begin()
-                with connection, transaction:
+                with connection, transaction, odd_rows_named(connection):
                     yield StoreTransaction(connection)
         finally:
             self.spent_ms += (time.perf_counter() - begun) * 1000

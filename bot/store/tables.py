@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.core.states import LatePolicy, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
-from bot.store.base import Base, Keyed, Stamped, of_the_same_profile, owned
+from bot.store.base import Base, Keyed, Stamped, moments, of_the_same_profile, owned
 
 
 class ProfileRow(Keyed, Base):
@@ -78,6 +78,7 @@ class SlotRow(Keyed, Base):
         UniqueConstraint("profile_id", "local_date", "local_time"),
         UniqueConstraint("profile_id", "id"),
         of_the_same_profile("plan_id", "plans", ondelete="SET NULL (plan_id)"),
+        moments("due_at"),
         Index(
             "ix_posting_schedule_planned",
             "profile_id",
@@ -116,6 +117,7 @@ class TweetRow(Keyed, Base):
         of_the_same_profile("thread_id", "tweets", ondelete="CASCADE"),
         CheckConstraint("part >= 1", name="part"),
         CheckConstraint("(status = 'posted') <= (x_tweet_id IS NOT NULL)", name="posted_has_id"),
+        moments("posted_at", "first_intent_at", "intent_at", "looked_at", "next_attempt_at"),
         Index(
             "ix_tweets_open",
             "profile_id",

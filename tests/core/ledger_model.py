@@ -84,7 +84,8 @@ class Ledger:
 
     def ahead(self, now: datetime) -> bool:
         """Whether the clock has jumped back behind something that was written."""
-        return any(moment > now for moment in [*(entry.at for entry in self.entries), *self.starts])
+        told = (header.seen_at for header in self.headers.values())
+        return any(moment > now for moment in [*(entry.at for entry in self.entries), *told, *self.starts])
 
 
 def fullest(moments: Iterable[tuple[datetime, int]], length: timedelta) -> int:
@@ -175,7 +176,9 @@ def _of_x(ledger: Ledger, now: datetime, wanted: Wanted) -> Iterator[str]:
     for (endpoint, name), header in ledger.headers.items():
         touches = endpoint in {"*", wanted.endpoint}
         left = header.window.remaining - ledger.used_since(endpoint, header.seen_at)
-        if touches and header.window.resets_at > now and left < wanted.units:
+        longest = QUARTER if name == "15m" else DAY
+        ends = min(header.window.resets_at, header.seen_at + longest)
+        if touches and ends > now and left < wanted.units:
             yield f"x_{name}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.core.forecast import Comparison, forecast
 from bot.core.limits import Limits, Usage, Wanted, decide
 from bot.core.schedule import wishes
 from tests.core.makers import capped, plan, utc
@@ -157,3 +158,24 @@ def test_a_month_is_paced_from_its_first_day_whenever_the_last_post_was(last: st
     limits = tight(30, 4, Decimal("0.2"))
     with_last = simulate(slots, limits, lambda _: Decimal("0.2"), last=utc(last))
     assert with_last == simulate(slots, limits, lambda _: Decimal("0.2"))
+
+
+def test_a_post_that_costs_nothing_is_not_paced_and_leaves_the_forecast_as_it_is() -> None:
+    limits = capped(budget_usd=Decimal(1), planned_per_day=24, cost_per_post=Decimal(0))
+    usage = Usage(cost_month=Decimal("0.9"), last_post_at=utc("2026-06-21T00:00:00"))
+    now = utc("2026-06-21T00:00:01")
+    assert decide(usage, limits, now).verdict == "allow"
+    assert forecast(usage, limits, now).cost_usd == Decimal("0.9")
+    assert forecast(usage, limits, now).posts_left == 239
+
+
+def test_the_forecast_includes_what_the_daily_comparison_reads() -> None:
+    now, limits = utc("2026-06-21T00:00:00"), capped(planned_per_day=4, cost_per_post=Decimal("0.015"))
+    own = Comparison(every=timedelta(hours=20), posts=200, most=100, post_usd=Decimal("0.005"))
+    assert forecast(Usage(), limits, now, own).cost_usd == 40 * Decimal("0.015") + 12 * 100 * Decimal("0.005")
+    young = replace(own, posts=10, post_usd=Decimal("0.001"))
+    assert forecast(Usage(), limits, now, young).cost_usd == Decimal("0.6") + 12 * 30 * Decimal("0.001")
+    capped_reads = replace(limits, reads_month=150)
+    assert forecast(Usage(reads_month=50), capped_reads, now, own).cost_usd == Decimal("0.6") + Decimal("0.5")
+    tight = replace(limits, budget_usd=Decimal(2))
+    assert forecast(Usage(), tight, now, own).cost_usd == 2

@@ -71,6 +71,24 @@ def test_a_model_price_is_rounded_up_by_less_than_a_millionth(
     assert exact <= found < exact + Fraction(1, 1_000_000)
 
 
+@pytest.mark.parametrize(
+    ("model", "given_in", "given_out"),
+    [
+        ("gpt-5", "1.25", "10.00"),
+        ("gpt-5-mini", "0.25", "2.00"),
+        ("gpt-5-nano", "0.05", "0.40"),
+        ("gpt-4.1", "2.00", "8.00"),
+        ("gpt-4.1-mini", "0.40", "1.60"),
+        ("gpt-4o", "2.50", "10.00"),
+        ("gpt-4o-mini", "0.15", "0.60"),
+        ("never-heard-of", "15.00", "120.00"),
+    ],
+)
+def test_each_model_has_its_listed_price(model: str, given_in: str, given_out: str) -> None:
+    assert LISTED.model_price(model_usage(model, 1_000_000, 0)) == Decimal(given_in)
+    assert LISTED.model_price(model_usage(model, 0, 1_000_000)) == Decimal(given_out)
+
+
 def test_an_unlisted_model_is_dearer_than_every_listed_one() -> None:
     unlisted = LISTED.model_price(model_usage("never-heard-of"))
     assert all(LISTED.model_price(model_usage(name)) < unlisted for name in LISTED.models)
@@ -97,6 +115,12 @@ def test_overrides_leave_the_dated_list_as_it_was() -> None:
     with_overrides(LISTED, {"models": {"mine": ["1", "2"]}, "post": "9"})
     assert "mine" not in LISTED.models
     assert LISTED.post == Decimal("0.015")
+
+
+def test_own_posts_are_read_at_everybodys_price_unless_the_account_owns_the_app() -> None:
+    assert with_overrides(LISTED, None, owns_app=False).own_post_read == Decimal("0.005")
+    assert with_overrides(LISTED, None, owns_app=True).own_post_read == Decimal("0.001")
+    assert with_overrides(LISTED, {"own_post_read": None}, owns_app=False).own_post_read is None
 
 
 def test_a_price_of_nothing_is_a_price() -> None:

@@ -10,6 +10,8 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import URL
 
 from bot.core.drafts import ModelUsage
@@ -19,6 +21,8 @@ from bot.core.model import RateWindow
 from bot.core.pricing import LISTED
 from bot.core.states import CallState, TweetStatus
 from bot.engine.limits_agent import LimitsAgent
+from bot.engine.looking import report_status, report_usage
+from bot.engine.noting import weighed
 from bot.engine.parts import OutcomeKind, Stopwatch
 from bot.engine.posting_engine import PostingEngine
 from bot.engine.posting_once import Wish, post_once
@@ -106,6 +110,8 @@ def test_a_blocked_endpoint_binds_a_person_too(world: World) -> None:
 
 
 def test_drift_between_x_and_the_ledger_is_kept_and_warned_about(world: World) -> None:
+    assert once(world, "before X's window began") is OutcomeKind.POSTED
+    world.clock.pass_time(30 * 3600)
     window = RateWindow(
         name="24h_user", limit=17, remaining=10, resets_at=world.clock.now() + timedelta(hours=20)
     )
@@ -258,3 +264,104 @@ def test_a_cap_that_is_none_is_named(world: World, caps: str) -> None:
     with pytest.raises(SettingError, match="bot_config caps"):
         once(world, "weighed against what?")
     assert world.x.calls == 0
+
+
+@pytest.mark.parametrize("key", ["caps", "prices"])
+@pytest.mark.parametrize("value", ["0", '""', "false", "[]", "1", '"none"', "[1]", "true"])
+def test_settings_of_the_wrong_type_are_named_and_nothing_is_posted(
+    world: World, key: str, value: str
+) -> None:
+    world.change("INSERT INTO bot_config (key, value) VALUES (:k, CAST(:v AS jsonb))", k=key, v=value)
+    with pytest.raises(SettingError, match=f"bot_config {key}: .* is not an object") as caught:
+        once(world, "weighed against what?")
+    assert "remove the row" in caught.value.fix
+    assert world.x.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("caps", '{"posts_24h": 1000000001}', "caps"),
+        ("caps", '{"posts_month": -1}', "caps"),
+        ("caps", '{"budget_usd": "-0.01"}', "caps"),
+        ("caps", '{"budget_usd": -1}', "caps"),
+        ("caps", '{"budget_usd": "1000000.01"}', "caps"),
+        ("caps", '{"budget_usd": "NaN"}', "caps"),
+        ("prices", '{"post": "1000001"}', r"prices\.post"),
+        ("prices", '{"post": "0.0000001"}', r"prices\.post"),
+        ("prices", '{"post": 1e400}', r"prices\.post"),
+        ("prices", '{"models": 5}', r"prices\.models"),
+    ],
+)
+def test_a_figure_that_no_column_could_hold_is_named(world: World, key: str, value: str, named: str) -> None:
+    world.change("INSERT INTO bot_config (key, value) VALUES (:k, CAST(:v AS jsonb))", k=key, v=value)
+    with pytest.raises(SettingError, match=f"bot_config {named}"):
+        once(world, "weighed against what?")
+    assert world.x.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("owns_app", "prices", "price"),
+    [
+        (None, None, "0.005"),
+        ("false", None, "0.005"),
+        ('"yes"', None, "0.005"),
+        ("true", None, "0.001"),
+        (None, '{"post_read": "0.007"}', "0.007"),
+        (None, '{"own_post_read": "0.002"}', "0.002"),
+        ("true", '{"own_post_read": "0.002"}', "0.002"),
+    ],
+)
+def test_own_reads_are_cheap_only_once_the_operator_attests_the_app(
+    world: World, owns_app: str | None, prices: str | None, price: str
+) -> None:
+    for key, value in (("owns_app", owns_app), ("prices", prices)):
+        if value is not None:
+            world.change("INSERT INTO bot_config (key, value) VALUES (:k, CAST(:v AS jsonb))", k=key, v=value)
+    with world.manager.transaction() as tx:
+        wanted = world.engine.parts.limits.want_read(tx, "GET /2/users/:id/tweets", "own_post_read", 10)
+    assert wanted.cost_usd == 10 * Decimal(price)
+
+
+counts = st.none() | st.integers(0, 10**9)
+amounts = st.none() | st.decimals(0, 10**6, places=6, allow_nan=False)
+
+
+@given(
+    caps=st.builds(
+        Limits,
+        posts_15min=counts,
+        posts_24h=counts,
+        posts_month=counts,
+        reads_month=counts,
+        tokens_day=counts,
+        budget_usd=amounts,
+    ),
+    used=st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1)),
+    price=st.decimals(0, 10**6, places=6, allow_nan=False),
+)
+@settings(
+    max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_whatever_setting_is_accepted_works(
+    world: World, caps: Limits, used: tuple[int, int], price: Decimal
+) -> None:
+    """A decision, its row, a reservation, usage and status, at every cap, use and price."""
+    world.change("DELETE FROM api_calls")
+    world.change("DELETE FROM decisions")
+    world.change("SELECT track_twitter_usage(:p, :r, :at)", p=used[0], r=used[1], at=NOON)
+    world.change("SELECT track_twitter_usage(:p, :r, :at)", p=used[0], r=used[1], at=NOON)
+    agent = replace(world.engine.parts.limits, caps=caps, listed=replace(LISTED, post=price))
+    with world.manager.transaction() as tx:
+        verdict = agent.judge(tx, world.profile_id, agent.want_post(tx, "text", spaced=True), NOON)
+        tx.decisions.record(weighed(verdict, now=NOON, kind="publish", profile=world.profile))
+        agent.reserve(tx, Wanted(cost_usd=price), profile_id=world.profile_id, now=NOON)
+        (kept,) = tx.decisions.last(world.profile_id, limit=1)
+    report = report_status(world.database, agent, world.profile, now=NOON)
+    usage = report_usage(world.database, agent, world.profile_id, now=NOON)
+    assert (kept.used, kept.cap) == (verdict.used, verdict.cap)
+    assert usage.usage.posts_month == 2 * used[0] + 1
+    assert usage.usage.cost_month == price
+    assert report.verdict == usage.verdict
+    if caps.posts_24h is not None and 2 * used[0] + 1 > caps.posts_24h:
+        assert verdict.verdict == "wait"

@@ -176,9 +176,7 @@ def test_rows_without_units_are_no_posts(manager: DatabaseManager, profile: Prof
     cap=st.integers(1, 6),
     late=st.integers(0, 999_999),
 )
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_posts_summed_by_the_second_free_the_day_to_the_second_as_single_ones_do(
     manager: DatabaseManager, rows: list[tuple[int, int]], cap: int, late: int
 ) -> None:
