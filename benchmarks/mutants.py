@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rooms = [options.room] if options.room else list(TARGETS)
     mutants = choose(rooms, only=options.only, sample=options.sample, seed=options.seed)
     begun = time.monotonic()
-    with open_bench(rooms) as bench:
+    with open_bench(rooms, at_once=options.at_once) as bench:
         work = sum(test.seconds for test in bench.tests)
         print(f"{len(bench.tests)} quick tests take {work:.0f} s; {len(mutants)} mutants", file=sys.stderr)
         verdicts = []

@@ -241,8 +241,6 @@ def _other_operators(node: ast.AST) -> Iterator[_InNode]:
         yield "arithmetic", "op", None, _ARITHMETIC[type(node.op)]()
     if isinstance(node, ast.BoolOp):
         yield "boolean", "op", None, ast.And() if isinstance(node.op, ast.Or) else ast.Or()
-        for index in range(len(node.values)):
-            yield "operand dropped", "values", index, None
 
 
 def _other_conditions(node: ast.AST) -> Iterator[_InNode]:
@@ -267,6 +265,10 @@ def _replacements(node: ast.AST, members: Members) -> Iterator[tuple[str, ast.AS
         yield from (("constant", ast.Constant(value=value)) for value in _other_constants(node.value))
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         yield "not removed", node.operand
+    elif isinstance(node, ast.BoolOp):
+        for index in range(len(node.values)):
+            rest = [value for number, value in enumerate(node.values) if number != index]
+            yield "operand dropped", rest[0] if len(rest) == 1 else ast.BoolOp(op=node.op, values=rest)
     elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in members:
         of_enum = members[node.value.id]
         if node.attr in of_enum:

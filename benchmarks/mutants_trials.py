@@ -8,7 +8,6 @@ share one PostgreSQL and its template database, and a folder of byte code.
 
 from __future__ import annotations
 
-import ast
 import gc
 import importlib.abc
 import importlib.util
@@ -24,10 +23,11 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import pytest
@@ -58,6 +58,8 @@ PATIENCE, BEGINNING, WALL = 4, 20, 10
 # Seconds of work that the tests need together, at the most, on the slowest machine.
 ALL_TESTS = 1800
 TEMPLATE = "bot_template"
+# How a child ends that could not begin; pytest's own codes are below.
+BROKEN = 70
 Lines = frozenset[tuple[str, int]]
 
 
@@ -92,30 +94,47 @@ class Bench:
         self._modules: list[str] = []
         self.tests: tuple[QuickTest, ...] = ()
 
-    def prepare(self) -> None:
+    def prepare(self, *, at_once: int) -> None:
         """Runs the quick tests on the code as it is, and imports what they import of others.
 
         Raises:
             RuntimeError: they fail.
         """
-        told = self._folder / "baseline.json"
-        output = self._folder / "baseline.txt"
-        child = _fork(lambda: self._baseline(told), output, ALL_TESTS)
-        _pid, status = os.waitpid(child, 0)
-        if os.waitstatus_to_exitcode(status):
-            raise RuntimeError(f"the quick tests fail on the code as it is:\n{output.read_text()[-4000:]}")
-        found = json.loads(told.read_text())
-        self.tests = tuple(
-            QuickTest(
-                name=name,
-                seconds=found["seconds"][name],
-                lines=frozenset((path, line) for path, line in found["lines"].get(name, ())),
+        self._run([self._make_template], "template")
+        shards = [self._folder / f"baseline-{number}.json" for number in range(at_once)]
+        self._run([partial(self._baseline, shards, number) for number in range(at_once)], "baseline")
+        for shard in shards:
+            found = json.loads(shard.read_text())
+            self._modules += [name for name in found["modules"] if name not in self._modules]
+            self.tests += tuple(
+                QuickTest(
+                    name=name,
+                    seconds=seconds,
+                    lines=frozenset((path, line) for path, line in found["lines"].get(name, ())),
+                )
+                for name, seconds in found["seconds"].items()
             )
-            for name in found["seconds"]
-        )
-        self._modules = found["modules"]
-        os.environ["MUTANTS_TEMPLATE"] = TEMPLATE
         _import_all(name for name in self._modules if not name.startswith("bot"))
+
+    def _run(self, works: Sequence[Callable[[], int]], name: str) -> None:
+        outputs = [self._folder / f"{name}-{number}.txt" for number in range(len(works))]
+        children = [_fork(work, output, ALL_TESTS) for work, output in zip(works, outputs, strict=True)]
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        for code, output in zip(codes, outputs, strict=True):
+            if code:
+                raise RuntimeError(
+                    f"the quick tests fail on the code as it is:\n{output.read_text()[-4000:]}"
+                )
+
+    def _make_template(self) -> int:
+        from bot.store.connect import parse_url
+        from bot.store.manager import DatabaseManager
+        from bot.store.schema import migrate
+
+        manager = DatabaseManager(parse_url(self._uri).set(database=TEMPLATE))
+        migrate(manager)
+        manager.close()
+        return 0
 
     def tests_for(self, mutant: Mutant) -> list[QuickTest]:
         """The tests of its room that may notice it, the quickest first.
@@ -171,6 +190,8 @@ class Bench:
                 yield Verdict(mutant=mutant, killed_by="the time limit")
                 continue
             code = os.waitstatus_to_exitcode(status)
+            if code == BROKEN:
+                raise RuntimeError(f"{mutant.path}:{mutant.line}: {mutant.change}: this is no program")
             first = told.read_text() if told.exists() else "an error at import"
             killed_by = None if code == 0 else "the time limit" if code < 0 else first
             yield Verdict(mutant=mutant, killed_by=killed_by)
@@ -178,13 +199,14 @@ class Bench:
     def _trial(self, mutant: Mutant, names: list[str], told: Path) -> int:
         path = mutant.path
         name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-        sys.meta_path.insert(0, _Changed(name, path, mutant.apply()))
+        code = compile(mutant.apply(), str(ROOT / path), "exec")
+        sys.meta_path.insert(0, _Changed(name, path, code))
         return self._pytest(list(dict.fromkeys(name.split("::")[0] for name in names)), _Chosen(names, told))
 
-    def _baseline(self, told: Path) -> int:
-        watch = _Watch()
+    def _baseline(self, shards: Sequence[Path], number: int) -> int:
+        watch = _Watch(len(shards), number)
         code = self._pytest([*(QUICK[room] for room in self._rooms), "-m", "not long"], watch)
-        told.write_text(json.dumps({**watch.found(), "modules": _imported()}))
+        shards[number].write_text(json.dumps({**watch.found(), "modules": _imported()}))
         return code
 
     def _pytest(self, arguments: list[str], *plugins: object) -> int:
@@ -199,10 +221,10 @@ class Bench:
 
 
 class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Serves the import of one module from a changed tree."""
+    """Serves the import of one module from changed code."""
 
-    def __init__(self, name: str, path: Path, tree: ast.Module) -> None:
-        self._name, self._path, self._tree = name, path, tree
+    def __init__(self, name: str, path: Path, code: CodeType) -> None:
+        self._name, self._path, self._code = name, path, code
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
         del path, target
@@ -211,7 +233,7 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.util.spec_from_file_location(fullname, ROOT / self._path, loader=self)
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self._tree, str(ROOT / self._path), "exec"), module.__dict__)  # noqa: S102 - the point
+        exec(self._code, module.__dict__)  # noqa: S102 - the point
 
 
 class _Server:
@@ -225,16 +247,14 @@ class _Server:
 
 
 class _SharedServer:
-    """Gives the tests one server for all children; the first of them makes the template."""
+    """Gives the tests the server and the template that all children share."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> object:
-        given: Mapping[str, object] = {"postgres": _Server(self._uri)}
-        if os.environ.get("MUTANTS_TEMPLATE"):
-            given = {**given, "template": TEMPLATE}
+        given: Mapping[str, object] = {"postgres": _Server(self._uri), "template": TEMPLATE}
         if fixturedef.argname not in given:
             return None
         value = given[fixturedef.argname]
@@ -243,11 +263,12 @@ class _SharedServer:
 
 
 class _Watch:
-    """Notes how long each test takes and which lines of the two rooms it runs."""
+    """Notes how long each test of its share takes, and which lines of the two rooms it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, shares: int, number: int) -> None:
         import coverage
 
+        self._share = slice(number, None, shares)
         self._coverage = coverage.Coverage(
             data_file=None, config_file=False, include=[f"{ROOT}/bot/core/*", f"{ROOT}/bot/engine/*"]
         )
@@ -258,7 +279,7 @@ class _Watch:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if not any(slow in item.nodeid for slow in SLOW)]
+        items[:] = [item for item in items if not any(slow in item.nodeid for slow in SLOW)][self._share]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -338,7 +359,7 @@ def _import_all(modules: Iterable[str]) -> None:
 
 
 def _fork(work: Callable[[], int], output: Path | None, limit: int) -> int:
-    """Does the work in a child of its own process group, and ends it with the number returned.
+    """Does the work in a child of its own session, and ends it with the number returned.
 
     After so many seconds of work the system ends it, also when nobody is left to do so.
     """
@@ -348,9 +369,9 @@ def _fork(work: Callable[[], int], output: Path | None, limit: int) -> int:
     if child:
         return child
     gc.enable()
-    code = 70
+    code = BROKEN
     try:
-        os.setpgid(0, 0)
+        os.setsid()
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         to = os.open(output or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(to, 1)
@@ -374,7 +395,7 @@ def _end(child: int) -> None:
 
 
 @contextmanager
-def open_bench(rooms: Sequence[str]) -> Iterator[Bench]:
+def open_bench(rooms: Sequence[str], *, at_once: int) -> Iterator[Bench]:
     """A bench for the rooms with its own server and folder, both gone at the end."""
     with warnings.catch_warnings():
         # The package warns when the machine has no XDG runtime folder.
@@ -387,8 +408,9 @@ def open_bench(rooms: Sequence[str]) -> Iterator[Bench]:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
                 server.psql(f"ALTER SYSTEM SET {setting} = off")
             server.psql("SELECT pg_reload_conf()")
+            server.psql(f"CREATE DATABASE {TEMPLATE}")
             bench = Bench(server.get_uri(), Path(folder), rooms)
-            bench.prepare()
+            bench.prepare(at_once=at_once)
             yield bench
         finally:
             server.cleanup()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.errors import Retryable
 from bot.core.forecast import forecast
 from bot.core.guard import judge
 from bot.core.limits import Allow, Usage, Wait, Wanted, decide, measure
@@ -128,6 +129,12 @@ def test_spacing_shows_the_seconds_since_the_last_post() -> None:
     assert found.resets_at == found.frees_at == NOW + timedelta(seconds=1700)
     ahead = gauge("spacing", Usage(last_post_at=NOW + SECOND), spacing=timedelta(minutes=30))
     assert ahead.used == 0
+
+
+def test_where_nothing_spaces_or_bounds_posts_nothing_is_shown_of_it() -> None:
+    usage = Usage(last_post_at=NOW)
+    found = measure(usage, capped(planned_per_day=4, cost_per_post=Decimal(1)), NOW)
+    assert {one.name for one in found} & {"spacing", "budget_pace", "restarts"} == set()
 
 
 def test_a_pace_shows_the_budget_and_when_the_next_post_may_go() -> None:
@@ -306,6 +313,10 @@ def test_a_text_of_two_hundred_and_eighty_fits(length: int, rules: list[str]) ->
     found = judge("a" * length)
     assert ([problem.rule for problem in found.problems], found.weighted_length) == (rules, length)
     assert all("281, 1 over 280" in problem.message for problem in found.problems)
+
+
+def test_a_service_that_failed_has_served_nothing_until_it_is_said() -> None:
+    assert Retryable().served == 0
 
 
 def test_a_character_that_x_refuses_is_named() -> None:
