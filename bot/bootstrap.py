@@ -251,10 +251,11 @@ def open_database(
         finally:
             manager.close()
         return
-    server = EmbeddedPostgres(settings.bot_data_dir / "postgres")
+    server = EmbeddedPostgres(settings.bot_data_dir / "postgres", sandbox=sandbox)
     url = server.start(SANDBOX_DATABASE_NAME if sandbox else DATABASE_NAME)
     manager = DatabaseManager(url)
     try:
+        server.watch()
         _ensure_migrated(manager)
         yield manager
     finally:
@@ -272,7 +273,9 @@ def release_database_url() -> URL:
 
 def own_documents() -> tuple[str, ...]:
     """What the sandbox writes from when no source is named: the bot's own documents."""
-    root = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parent
+    # A wheel carries them inside the package; what lies beside an installed package is somebody else's.
+    root = package if (package / "docs").is_dir() else package.parent
     return tuple(str(path) for path in (root / "docs", root / "README.md") if path.exists())
 
 

