@@ -27,7 +27,10 @@ def parser() -> argparse.ArgumentParser:
     def add(name: str, what: str, parent: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=what, description=what, parents=[parent])
 
-    add("run", "the worker: plans, writes and posts until it is stopped", placed)
+    work = add("run", "the worker: plans, writes and posts until it is stopped", placed)
+    work.add_argument(
+        "--every", type=_pace, metavar="SECONDS", help="with --sandbox: a post every so many seconds; 60"
+    )
     once = add("run-once", "one post now, through the whole pipeline", picked)
     once.add_argument(
         "--text", action="append", metavar="TEXT", help="your own text; more than once: a thread"
@@ -43,6 +46,12 @@ def parser() -> argparse.ArgumentParser:
     add("pause", "stop posting until resume", picked).add_argument("--reason", help="shown in status and why")
     add("resume", "let posting go on, and lift blocks that refusals set", picked)
     return whole
+
+
+def _pace(text: str) -> int:
+    if not text.isdigit() or not 15 <= int(text) <= 3600:  # noqa: PLR2004 - a plan's spacing, an hour
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds from 15 to 3600")
+    return int(text)
 
 
 def _count(text: str) -> int:

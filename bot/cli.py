@@ -63,10 +63,10 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     gc.enable()
 
     def work() -> bool:
-        from bot.bootstrap import open_bot
+        from bot.pace import open_paced
         from bot.worker import Worker
 
-        with open_bot(settings, sandbox=options.sandbox, needs_x=True, stop=watch.stop) as bot:
+        with open_paced(settings, sandbox=options.sandbox, seconds=options.every, stop=watch.stop) as bot:
             return Worker(bot, begun=watch.begun).run()
 
     code = DONE

@@ -291,7 +291,7 @@ def test_a_link_whose_target_x_does_not_tell_may_be_any() -> None:
 
 def test_a_timeline_in_vain_is_left_alone_twice_as_long_each_time_up_to_an_hour() -> None:
     pauses = [
-        pause_after(tweet(vain_reads=vain), delay=timedelta(seconds=30)).total_seconds()
+        pause_after(tweet(vain_reads=vain), now=NOW, delay=timedelta(seconds=30)).total_seconds()
         for vain in (0, 1, 2, 6, 7, 20, 10_000)
     ]
     assert pauses == [30, 60, 120, 1920, 3600, 3600, 3600]

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bot.sandbox import Sandbox
-from tests.end_to_end.conftest import NO_KEYS, Cli, Rows
+from tests.end_to_end.conftest import NO_KEYS, Cli, Rows, logged, wait_for
+from tests.support.processes import eventually
 
 # One PostgreSQL start at a time: they are the dearest thing in this folder.
 pytestmark = pytest.mark.xdist_group("embedded")
@@ -62,3 +63,26 @@ def test_the_embedded_database_serves_a_real_run_and_stops_with_it(cli: Cli, loc
     assert (
         cli.json("status", DATABASE_URL=None, **NO_KEYS)["last_post"]["x_tweet_id"] == local_x.posts()[0].id
     )
+
+
+def test_the_sandboxs_worker_posts_at_once_and_goes_on_also_after_a_restart(bare: Cli) -> None:
+    program = bare.process
+    first = program.start("run", "--sandbox", "--every", "15")
+    wait_for(program, first, "tweet_posted", within=50)
+    eventually(lambda: len(logged(program, first, "tweet_posted")) > 1, within=50, what="a second post")
+    first.terminate()
+    assert first.wait(timeout=30) == 0
+
+    again = program.start("run", "--sandbox", "--every", "15")
+    wait_for(program, again, "tweet_posted", within=50)
+    again.terminate()
+    assert again.wait(timeout=30) == 0
+    assert not logged(program, again, "slot_missed")
+
+
+def test_every_is_for_the_sandbox_and_says_so(cli: Cli) -> None:
+    refused = cli("run", "--every", "60")
+
+    assert refused.code == 2
+    assert "--every is for the sandbox - add --sandbox" in refused.err
+    assert cli("run", "--sandbox", "--every", "1").code == 2

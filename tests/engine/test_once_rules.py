@@ -152,14 +152,14 @@ def test_a_person_waits_for_another_worker_as_long_as_its_lease_holds(world: Wor
     other = replace(world.new_engine().parts)
     with leased(other, world.profile):
         began = world.clock.true
-        assert settle_all(world.engine, world.profile, said.append) == 0
+        assert settle_all(world.engine, world.profile, said.append).tweets == 0
     assert 90 <= (world.clock.true - began).total_seconds() <= 91
     assert set(said) == {"another worker acts for this account; waiting for it"}
 
 
 def test_what_is_settled_already_needs_no_waiting(world: World) -> None:
     said: list[str] = []
-    assert settle_all(world.engine, world.profile, said.append) == 0
+    assert settle_all(world.engine, world.profile, said.append).tweets == 0
     assert (said, world.clock.true) == ([], NOON)
 
 

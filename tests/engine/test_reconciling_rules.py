@@ -29,7 +29,7 @@ def looked(world: World, *, by_hand: bool = False) -> int:
     """One look; how many stay unknown after it."""
     with leased(world.engine.parts, world.profile) as lease:
         assert lease is not None
-        return settle_unknown(world.engine.parts, world.profile, lease, by_hand=by_hand)
+        return settle_unknown(world.engine.parts, world.profile, lease, by_hand=by_hand).tweets
 
 
 def reads(world: World) -> list[tuple[object, ...]]:
