@@ -88,7 +88,7 @@ class _Pace:
         self._bot = bot
         self._every = every
         self._say = say
-        self._begun = bot.clock.now()
+        self._since = bot.clock.now()
         self._next: datetime | None = None
         self._shown: TweetId | None = None
         self._told: tuple[str, datetime | None] | None = None
@@ -125,11 +125,11 @@ class _Pace:
     def _tell(self, tx: Transaction, profile: Profile) -> None:
         last = tx.tweets.last_posted(profile.id)
         if last is not None and last.id != self._shown and last.posted_at is not None:
-            self._shown, self._told = last.id, None
+            self._shown, self._told, self._since = last.id, None, last.posted_at
             source = f"\n  from {last.source.title}" if last.source else ""
             self._say(f"{last.posted_at:%H:%M:%S} posted {last.x_tweet_id}\n  {last.text}{source}")
         for one in tx.decisions.last(profile.id, limit=5, kinds=("publish", "prepare")):
-            if (one.last_at or one.at) < self._begun or one.verdict not in {
+            if (one.last_at or one.at) < self._since or one.verdict not in {
                 "wait",
                 "failed",
                 "rejected",
