@@ -128,6 +128,12 @@ class TweetRow(Keyed, Base):
         ),
         Index("ix_tweets_profile_id_posted_at", "profile_id", sql_text("posted_at DESC")),
         Index("ix_tweets_profile_id_fingerprint", "profile_id", "fingerprint"),
+        Index(
+            "ix_tweets_refused_as_duplicate",
+            "profile_id",
+            "intent_at",
+            postgresql_where=sql_text("status = 'failed' AND reason = 'duplicate_refused'"),
+        ),
         Index("ix_tweets_slot_id", "slot_id"),
         Index(
             "ix_tweets_confirmed",
