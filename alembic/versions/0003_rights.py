@@ -8,7 +8,7 @@ The tables' owner is the worker's role: a superuser on Railway and in the embedd
 with BYPASSRLS on Supabase, a plain role elsewhere. Policies are not forced on it, for the ledger
 counts all rows or none. A worker's role that owns nothing needs BYPASSRLS beside its grants.
 
-Revision ID: 0002b
+Revision ID: 0003
 Revises: 0002
 """
 
@@ -18,7 +18,7 @@ import logging
 
 from alembic import op
 
-revision = "0002b"
+revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None

@@ -1,15 +1,15 @@
 """Hold every amount that a setting allows, and refuse moments and amounts that nothing can weigh.
 
-Revision ID: 0003
-Revises: 0002b
+Revision ID: 0004
+Revises: 0003
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002b"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
