@@ -14,7 +14,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    exists,
+    false,
     func,
     literal,
     not_,
@@ -195,15 +195,20 @@ def _calls_since() -> Select[Any]:
         CallRow.state != CallState.RELEASED,
     )
     calls = union_all(*own, elsewhere).subquery()
-    older = exists().where(
-        CallRow.profile_id == bindparam("profile_id"),
-        CallRow.kind.in_((CallKind.POST, CallKind.READ)),
-        CallRow.at <= bindparam("start"),
-        CallRow.state != CallState.RELEASED,
-    )
+    first = [
+        select(func.min(CallRow.at))
+        .where(
+            CallRow.profile_id == bindparam("profile_id"),
+            CallRow.kind == kind,
+            CallRow.state != CallState.RELEASED,
+        )
+        .scalar_subquery()
+        for kind in (CallKind.POST, CallKind.READ)
+    ]
+    older = func.least(*first) <= bindparam("start", type_=Moment())
     return select(
         select(func.coalesce(func.sum(calls.c.calls), 0)).scalar_subquery().label("calls"),
-        older.label("covered"),
+        func.coalesce(older, false()).label("covered"),
     )
 
 

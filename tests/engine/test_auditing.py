@@ -39,7 +39,7 @@ def test_an_account_that_agrees_with_its_tables_is_clean(world: World) -> None:
     done = compared(world)
     assert (done.findings, done.deleted) == (Findings(), ())
     assert world.rows("SELECT verdict FROM decisions WHERE kind = 'audit'") == [("clean",)]
-    assert world.rows("SELECT units, cost_usd * 1000 FROM api_calls WHERE kind = 'read'") == [(2, 2)]
+    assert world.rows("SELECT units, cost_usd * 1000 FROM api_calls WHERE kind = 'read'") == [(2, 10)]
 
 
 def test_what_was_removed_on_x_leaves_the_tables(world: World) -> None:

@@ -175,6 +175,7 @@ if PGBOUNCER:
     def test_many_clients_at_once_keep_lock_and_lease(pooled: DatabaseManager) -> None:
         with pooled.transaction() as tx:
             profile_id = one_row_everywhere(tx, "ada")
+            tx.connection.execute(text("UPDATE leases SET expires_at = clock_timestamp()"))
 
         def work(number: int) -> int | None:
             later = NOW + DAY
