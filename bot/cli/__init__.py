@@ -1,0 +1,62 @@
+"""The commands: one file a group, one short function each. Rules live elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from bot.arguments import parser
+from bot.cli.checking import check, doctor
+from bot.cli.codes import FAILED, INTERRUPTED, WRONG_CALL
+from bot.cli.looking import status, usage, why
+from bot.cli.posting import run_once
+from bot.cli.steering import pause, reconcile, resume
+from bot.cli.worker import run
+from bot.core.errors import BotError, SettingError
+from bot.settings import Settings, read_settings
+from bot.terminal import fail
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        settings = read_settings()
+        _configure_logs(settings)
+        return _COMMANDS[options.command](settings, options)
+    except SettingError as error:
+        return fail(options, error, WRONG_CALL)
+    except BotError as error:
+        return fail(options, error, FAILED)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FAILED
+
+
+def _configure_logs(settings: Settings) -> None:
+    from bot.logs import configure
+
+    configure(
+        level=settings.log_level,
+        style=settings.log_format,
+        secrets=settings.secrets,
+        quiet=("oauthlib", "requests_oauthlib", "tweepy"),
+    )
+
+
+_COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
+    "run": run,
+    "run-once": run_once,
+    "status": status,
+    "usage": usage,
+    "why": why,
+    "reconcile": reconcile,
+    "check": check,
+    "doctor": doctor,
+    "pause": pause,
+    "resume": resume,
+}

@@ -1,0 +1,46 @@
+"""`check` and `doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from bot.cli.codes import DECIDED_NOT_TO, DONE, FAILED
+from bot.core.errors import BotError
+from bot.settings import Settings
+from bot.terminal import console, progress
+
+
+def check(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG001 - a command's signature
+    """What the guard says of a text."""
+    from bot.answers import judgement_json, to_json
+    from bot.core.guard import judge
+    from bot.show import show_judgement
+
+    judgement = judge(options.TEXT)
+    if options.json:
+        sys.stdout.write(to_json(judgement_json(judgement)) + "\n")
+    else:
+        show_judgement(console(), judgement)
+    return DONE if judgement.valid else DECIDED_NOT_TO
+
+
+def doctor(settings: Settings, options: argparse.Namespace) -> int:
+    """Every part checked."""
+    from bot.answers import doctor_json, to_json
+    from bot.bootstrap import open_bot
+    from bot.doctor import examine, failed_database
+    from bot.show import show_checks
+
+    with progress(options) as say:
+        say("checking")
+        try:
+            with open_bot(settings, sandbox=options.sandbox, needs_x=True, check_schema=False) as bot:
+                checks = list(examine(bot))
+        except BotError as error:
+            checks = [failed_database(error)]
+    if options.json:
+        sys.stdout.write(to_json(doctor_json(checks)) + "\n")
+    else:
+        show_checks(console(), checks)
+    return FAILED if any(one.status == "fail" for one in checks) else DONE

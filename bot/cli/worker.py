@@ -1,0 +1,39 @@
+"""`run`."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+
+from bot.cli.codes import DONE, FAILED
+from bot.core.errors import BotError
+from bot.settings import Settings
+from bot.terminal import fail
+
+
+def run(settings: Settings, options: argparse.Namespace) -> int:
+    """The worker."""
+    from bot.signals import Watch, guard, leave
+
+    # Before anything that takes time is loaded: from here on a signal ends it in time.
+    watch = Watch()
+    watch.listen()
+    guard(settings.bot_drain_seconds)
+    gc.freeze()
+    gc.enable()
+
+    def work() -> bool:
+        from bot.pace import open_paced
+        from bot.worker import Worker
+
+        with open_paced(settings, sandbox=options.sandbox, seconds=options.every, stop=watch.stop) as bot:
+            return Worker(bot, begun=watch.begun).run()
+
+    code = DONE
+    try:
+        watch.over(work, drain=settings.bot_drain_seconds)
+    except BotError as error:
+        if not watch.stop.is_set():
+            raise
+        code = fail(options, error, FAILED)
+    leave(code)
