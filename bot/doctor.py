@@ -13,6 +13,7 @@ from bot.bootstrap import Bot
 from bot.core.errors import BotError
 from bot.core.model import Profile
 from bot.engine.limits_agent import OWNS_APP
+from bot.redaction import Redaction
 from bot.store.schema import HEAD, UPGRADE, missing_constraints, missing_tables, revision
 
 CLOCK_TOLERANCE_SECONDS = 60
@@ -36,6 +37,8 @@ def examine(bot: Bot) -> Iterator[Check]:
             yield check(bot)
         except BotError as error:
             yield Check(name=name, status="fail", detail=str(error), fix=error.fix or None)
+        except Exception as error:  # noqa: BLE001 - the other parts are checked whatever breaks one
+            yield Check(name=name, status="fail", detail=f"the check broke: {type(error).__name__}: {error}")
 
 
 def failed_database(error: BotError) -> Check:
@@ -169,6 +172,7 @@ def _clock(bot: Bot) -> Check:
 
     from bot.x.line import Deadline, LineAdapter
 
+    place = Redaction(())(bot.x_base_url)
     try:
         with Deadline(CLOCK_SECONDS) as deadline, requests.Session() as session:
             session.mount(bot.x_base_url, LineAdapter(deadline))
@@ -178,7 +182,7 @@ def _clock(bot: Bot) -> Check:
         return Check(
             name="clock",
             status="warn",
-            detail=f"{bot.x_base_url} gives no time to compare with",
+            detail=f"{place} gives no time to compare with",
             fix="check the network and X_API_BASE_URL",
         )
     off = abs((bot.clock.now() - theirs).total_seconds())
@@ -202,7 +206,7 @@ def _label(bot: Bot) -> Check:
         status="warn",
         detail="X asks bots to carry the Automated label, and no API shows whether it is set",
         fix="set it in X's settings (Your account > Automation), name the operator in the profile, then: "
-        "INSERT INTO bot_config (key, value) VALUES ('automated_label', 'true')",
+        "python -m bot doctor --attest automated_label",
     )
 
 

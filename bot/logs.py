@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
-from urllib.parse import quote
 
 import structlog
 
-_HIDDEN = "***"
-_PATTERNS = (
-    re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*)(?:b?['\"])?(?:(?:oauth|bearer|basic)\s+)?[^\r\n'}]+"),
-    re.compile(r"(?i)(bearer\s+)[\w.~+/=%-]+"),
-    re.compile(r"(?i)(oauth_(?:token|consumer_key|signature|nonce)(?:=|%3D)\"?)[^\"&,\s]+"),
-    re.compile(r"(?i)(\b(?:rediss?|postgres(?:ql)?(?:\+\w+)?|https?)://[^/\s:@]*:)[^@\s/]+(?=@)"),
-)
-_SHORTEST_SECRET = 4
+from bot.redaction import Redaction
 
-
-class Redaction:
-    """Takes secrets out of text, known ones by value and others by their form."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        known = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
-        known |= {quote(secret, safe="") for secret in known}
-        self._known = sorted(known, key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        """The text without secrets."""
-        for secret in self._known:
-            text = text.replace(secret, _HIDDEN)
-        for pattern in _PATTERNS:
-            text = pattern.sub(rf"\g<1>{_HIDDEN}", text)
-        return text
+_TALKATIVE = ("urllib3", "alembic", "httpx", "httpx2", "httpcore", "httpcore2", "openai")
 
 
 def _redacted(value: Any, redaction: Redaction) -> Any:
@@ -119,7 +95,7 @@ def configure(
     root.setLevel(level)
     # A beat that is skipped because the one before still runs is what was asked for: rows say what is due.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-    for name in ("urllib3", "alembic", "httpx", "httpcore", "openai", *quiet):
+    for name in (*_TALKATIVE, *quiet):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

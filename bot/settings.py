@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote, urlsplit
-from zoneinfo import ZoneInfo
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.core.errors import SettingError
+from bot.environment import is_proxy, proxies, unknown
+from bot.redaction import UNREADABLE, as_given, looks_like_key, secrets_in
 
 
 def _none_word(value: Any) -> Any:
@@ -30,8 +33,7 @@ Dollars = Annotated[Amount | None, BeforeValidator(_none_word)]
 A_CAP = "a whole number from 0 to 1000000000, or none"
 Secret = Annotated[SecretStr, BeforeValidator(_stripped)]
 NO_SECRET = SecretStr("")
-# A password may hold any sign, so it ends at the last @ before the host.
-_PASSWORD = re.compile(r"[^:/]+://[^:/@]*:(.*)@")
+ENV_FILE = ".env"
 
 
 def _default_data_dir() -> Path:
@@ -47,7 +49,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     database_url: Secret | None = Field(
@@ -131,9 +133,19 @@ class Settings(BaseSettings):
         if value is None:
             return None
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        host = parts.hostname
+        if parts.scheme not in {"http", "https"} or not host or parts.port == 0 or re.search(r"\s", value):
             raise ValueError("not an http(s) address")
+        host.encode("idna")
         return value.rstrip("/")
+
+    @field_validator("openai_model")
+    @classmethod
+    def _model(cls, value: str) -> str:
+        # It is kept with every draft, and named in errors.
+        if looks_like_key(value):
+            raise ValueError("a key is no model")
+        return value
 
     @field_validator("redis_url")
     @classmethod
@@ -168,12 +180,26 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret value, for the logs to hide."""
+        """Every secret value, for logs and answers to hide."""
         held = [getattr(self, name) for name in type(self).model_fields]
         values = [one.get_secret_value() for one in held if isinstance(one, SecretStr)]
-        passwords = [found[1] for value in values if (found := _PASSWORD.match(value))]
-        decoded = [unquote(password) for password in passwords]
-        return tuple(dict.fromkeys(value for value in (*values, *passwords, *decoded) if value))
+        plain = [self.x_api_base_url, self.openai_base_url or "", *self.bot_sources, *proxies().values()]
+        inner = [secret for address in (*values, *plain) for secret in secrets_in(address)]
+        keys = [source for source in self.bot_sources if "/" not in source and looks_like_key(source)]
+        return tuple(dict.fromkeys(value for value in (*values, *inner, *keys) if value))
+
+    def require_keys(self) -> None:
+        """Refuses to go on without the account's four keys.
+
+        Raises:
+            SettingError: it names those that are not set.
+        """
+        names = ("x_api_key", "x_api_secret", "x_access_token", "x_access_token_secret")
+        missing = ", ".join(name.upper() for name in names if not getattr(self, name).get_secret_value())
+        if missing:
+            raise SettingError(
+                f"missing: {missing}", code="keys_missing", fix="set what is missing, or try --sandbox"
+            )
 
     @property
     def token_user_id(self) -> str | None:
@@ -193,12 +219,27 @@ def read_settings() -> Settings:
     Raises:
         SettingError: one line that names each variable, what was given and what would be right.
     """
+    wrong = [
+        f"{name} is {UNREADABLE}; it should be a proxy's address like http://HOST:3128"
+        for name, address in proxies().items()
+        if not is_proxy(address)
+    ]
     try:
-        return Settings()
+        settings = Settings()
     except UnicodeDecodeError:
-        raise SettingError("the file .env can't be read: it is not UTF-8", fix="save it as UTF-8") from None
+        raise SettingError(
+            f"the file {ENV_FILE} can't be read: it is not UTF-8", fix="save it as UTF-8"
+        ) from None
     except ValidationError as error:
-        raise SettingError("; ".join(_complaint(one) for one in _worst(error))) from None
+        wrong = [*(_complaint(one) for one in _worst(error)), *wrong]
+    if wrong:
+        raise SettingError("; ".join(wrong))
+    return settings
+
+
+def unknown_variables() -> Mapping[str, str | None]:
+    """Variables that are meant for the bot and unknown to it, each with the nearest it knows."""
+    return unknown([name.upper() for name in Settings.model_fields], file=Path(ENV_FILE))
 
 
 def _worst(error: ValidationError) -> list[tuple[str, Any]]:
@@ -211,8 +252,18 @@ def _worst(error: ValidationError) -> list[tuple[str, Any]]:
 
 def _complaint(found: tuple[str, Any]) -> str:
     name, value = found
-    variable = name.upper()
     field = Settings.model_fields.get(name.lower())
     right = field.description if field else "a value that can be read"
-    given = "a value that can't be read" if name.lower() in _SECRETS else repr(value)
-    return f"{variable} is {given}; it should be {right}"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    given = UNREADABLE if name.lower() in _SECRETS else as_given(text, near=_right_values(name.lower()))
+    return f"{name.upper()} is {given}; it should be {right}"
+
+
+def _right_values(name: str) -> list[str]:
+    """The values that a wrong one may resemble."""
+    if name == "bot_timezone":
+        return sorted(available_timezones())
+    field = Settings.model_fields[name]
+    choices = [one for part in (field.annotation, *get_args(field.annotation)) for one in get_args(part)]
+    words = [choice for choice in choices if isinstance(choice, str)]
+    return [*words, *([field.default] if isinstance(field.default, str) else [])]

@@ -13,6 +13,7 @@ from bot.core.errors import BotError
 if TYPE_CHECKING:
     from rich.console import Console
 
+_UNBROKEN = 10_000
 _SPINNER_TEXT = "[dim]{}[/]"
 
 
@@ -21,24 +22,22 @@ def fail(options: argparse.Namespace, error: BotError, code: int) -> int:
     from bot.answers import to_json
 
     if getattr(options, "json", False):
-        answer = {"error": error.code, "message": str(error), "fix": error.fix or None}
-        sys.stdout.write(to_json(answer) + "\n")
+        message, fix = options.redact(str(error)), options.redact(error.fix)
+        sys.stdout.write(to_json({"error": error.code, "message": message, "fix": fix or None}) + "\n")
     say_error(options, error)
     return code
 
 
 def say_error(options: argparse.Namespace, error: BotError) -> None:
     """The error and its mend in one line, without a secret."""
-    from bot.logs import Redaction
-
-    sys.stderr.write(Redaction(())(f"bot {options.command}: {error.line}") + "\n")
+    sys.stderr.write(options.redact(f"bot {options.command}: {error.line}") + "\n")
 
 
 def console() -> Console:
-    """Where answers for people go."""
+    """Where answers for people go: as wide as the terminal, and unbroken where there is none."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, soft_wrap=False)
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _UNBROKEN)
 
 
 def progress(options: argparse.Namespace) -> AbstractContextManager[Callable[[str], None]]:

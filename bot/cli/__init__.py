@@ -8,36 +8,41 @@ from collections.abc import Callable, Sequence
 
 from bot.arguments import parser
 from bot.cli.checking import check, doctor
-from bot.cli.codes import FAILED, INTERRUPTED, WRONG_CALL
+from bot.cli.codes import FAILED, WRONG_CALL
 from bot.cli.looking import status, usage, why
 from bot.cli.posting import run_once
 from bot.cli.steering import pause, reconcile, resume
 from bot.cli.worker import run
 from bot.core.errors import BotError, SettingError
-from bot.settings import Settings, read_settings
+from bot.redaction import Redaction
+from bot.settings import Settings, read_settings, unknown_variables
 from bot.terminal import fail
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     options = parser().parse_args(arguments)
+    if options.command is None:
+        parser().print_help(sys.stderr)
+        return WRONG_CALL
+    options.redact = Redaction(())
     try:
         settings = read_settings()
+        options.redact = Redaction(settings.secrets)
         _configure_logs(settings)
         return _COMMANDS[options.command](settings, options)
     except SettingError as error:
         return fail(options, error, WRONG_CALL)
     except BotError as error:
         return fail(options, error, FAILED)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
-        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return FAILED
 
 
 def _configure_logs(settings: Settings) -> None:
+    import structlog
+
     from bot.logs import configure
 
     configure(
@@ -46,6 +51,9 @@ def _configure_logs(settings: Settings) -> None:
         secrets=settings.secrets,
         quiet=("oauthlib", "requests_oauthlib", "tweepy"),
     )
+    for name, near in unknown_variables().items():
+        guess = {} if near is None else {"did_you_mean": near}
+        structlog.get_logger("bot").warning("setting_unknown", variable=name, **guess)
 
 
 _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {

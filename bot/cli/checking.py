@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from bot.cli.codes import DECIDED_NOT_TO, DONE, FAILED
-from bot.core.errors import BotError
+from bot.core.errors import BotError, SettingError
 from bot.settings import Settings
 from bot.terminal import console, progress
+
+# Far more than any post; the rest would change nothing.
+_LONGEST_TEXT = 100_000
 
 
 def check(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG001 - a command's signature
@@ -17,12 +21,19 @@ def check(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG0
     from bot.core.guard import judge
     from bot.show import show_judgement
 
-    judgement = judge(options.TEXT)
+    judgement = judge(_standard_input() if options.TEXT == "-" else options.TEXT)
     if options.json:
         sys.stdout.write(to_json(judgement_json(judgement)) + "\n")
     else:
         show_judgement(console(), judgement)
     return DONE if judgement.valid else DECIDED_NOT_TO
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read(_LONGEST_TEXT).decode().removesuffix("\n")
+    except UnicodeDecodeError:
+        raise SettingError("standard input is not UTF-8", fix="give the text in UTF-8") from None
 
 
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
@@ -36,9 +47,13 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
         say("checking")
         try:
             with open_bot(settings, sandbox=options.sandbox, needs_x=True, check_schema=False) as bot:
+                with bot.manager.transaction() as tx:
+                    for name in options.attest:
+                        tx.config.put(name, True)
                 checks = list(examine(bot))
         except BotError as error:
             checks = [failed_database(error)]
+    checks = [replace(one, detail=options.redact(one.detail)) for one in checks]
     if options.json:
         sys.stdout.write(to_json(doctor_json(checks)) + "\n")
     else:

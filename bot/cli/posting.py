@@ -50,6 +50,8 @@ def _post_once(
     try:
         say("opening the database")
         with open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot:
+            if not options.sandbox and settings.bot_mode != "dry-run":
+                settings.require_keys()
             bot.announce()
             profile = bot.identify(options.profile)
             wish = Wish(texts=tuple(options.text or ()), topic=options.topic)

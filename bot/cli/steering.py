@@ -56,6 +56,8 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> int:
         progress(options) as say,
         open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot,
     ):
+        if not options.sandbox:
+            settings.require_keys()
         profile = bot.identify(options.profile)
         unknown = settle_all(bot.engine, profile, say)
         found = audit(bot.engine.parts, profile)

@@ -27,6 +27,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         from bot.worker import Worker
 
         with open_paced(settings, sandbox=options.sandbox, seconds=options.every, stop=watch.stop) as bot:
+            if not options.sandbox and settings.bot_mode != "dry-run":
+                settings.require_keys()
             return Worker(bot, begun=watch.begun).run()
 
     code = DONE

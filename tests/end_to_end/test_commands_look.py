@@ -233,9 +233,74 @@ def test_the_help_lists_every_command(bare: Cli) -> None:
     assert set(COMMANDS) <= first_words
 
 
+def test_no_command_at_all_shows_the_help(bare: Cli) -> None:
+    result = bare()
+
+    assert (result.code, result.out) == (2, "")
+    assert "doctor" in result.err
+
+
+def test_a_text_is_read_from_standard_input(bare: Cli) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", "check", "-", "--json"],
+        env=bare.process.full_environment(),
+        cwd=bare.process.folder,
+        input=b"Hello, tides\n",
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert json.loads(done.stdout) == {"valid": True, "weighted_length": 12, "problems": []}
+
+
+def test_standard_input_that_is_no_text_is_one_line(bare: Cli) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", "check", "-"],
+        env=bare.process.full_environment(),
+        cwd=bare.process.folder,
+        input=b"\xff\xfe",
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode().splitlines() == [
+        "bot check: standard input is not UTF-8 - give the text in UTF-8"
+    ]
+
+
+def test_the_operator_attests_what_no_api_shows(cli: Cli, rows: Rows) -> None:
+    before = {one["name"]: one for one in cli.json("doctor")["checks"]}
+    assert "doctor --attest automated_label" in before["automated_label"]["fix"]
+
+    after = {one["name"]: one for one in cli.json("doctor", "--attest", "automated_label,owns_app")["checks"]}
+
+    assert after["automated_label"]["status"] == "ok"
+    assert {row["key"]: row["value"] for row in rows.select("SELECT key, value FROM bot_config")} == {
+        "automated_label": True,
+        "owns_app": True,
+    }
+
+
+def test_what_can_not_be_attested_is_refused_with_what_can(cli: Cli, rows: Rows) -> None:
+    result = cli("doctor", "--attest", "automated_label,honesty")
+
+    assert (result.code, result.out) == (2, "")
+    assert "owns_app" in result.err
+    assert rows.count("bot_config") == 0
+
+
 @pytest.mark.parametrize(
     "call",
-    [("nonsense",), (), ("run-once", "--texts", "x", "--nope"), ("check",), ("run-once", "--text")],
+    [
+        ("nonsense",),
+        ("run-once", "--text", "Ebb.", "--topic", "tides"),
+        ("run-once", "--texts", "x", "--nope"),
+        ("check",),
+        ("run-once", "--text"),
+    ],
 )
 def test_a_wrong_call_shows_the_usage(bare: Cli, call: tuple[str, ...]) -> None:
     result = bare(*call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ Texts = Callable[[], list[str]]
         ("BOT_POSTS_PER_DAY", "lots", "whole number"),
         ("BOT_POSTS_PER_DAY", "-1", "whole number"),
         ("BOT_TIMEZONE", "Mars/Olympus", "IANA"),
-        ("BOT_TIMEZONE", "../../etc/passwd", "IANA"),
+        ("BOT_TIMEZONE", "Europe/Berln", "IANA"),
         ("BOT_MODE", "fast", "dry-run"),
         ("X_API_BASE_URL", "nonsense", "http"),
         ("OPENAI_BASE_URL", "ftp://models.example", "http"),
@@ -80,6 +81,79 @@ def test_every_wrong_value_is_named_at_once(bare: Cli) -> None:
     (line,) = result.err.splitlines()
     assert "BOT_MODE" in line
     assert "BOT_TIMEZONE" in line
+
+
+@pytest.mark.parametrize(
+    "name", ["BOT_MODE", "BOT_TIMEZONE", "OPENAI_MODEL", "LOG_LEVEL", "BOT_POSTS_PER_DAY"]
+)
+def test_a_key_in_the_wrong_place_is_not_repeated(bare: Cli, name: str) -> None:
+    result = bare("status", **{name: "sk-proj-AbC123dEf456GhI789jKl"})
+
+    assert (result.code, result.out) == (2, "")
+    assert name in result.err
+    assert "AbC123" not in result.err
+
+
+@pytest.mark.parametrize(
+    "call", [("status", "KEY"), ("KEY",), ("why", "--last", "KEY"), ("usage", "--profile", "KEY")]
+)
+def test_a_key_among_the_arguments_is_not_repeated(bare: Cli, call: tuple[str, ...]) -> None:
+    result = bare(*(one.replace("KEY", "AbC123dEf456GhI789jKl") for one in call))
+
+    assert (result.code, result.out) == (2, "")
+    assert "AbC123" not in result.err
+
+
+@pytest.mark.parametrize("command", ["run-once", "doctor", "run", "check"])
+def test_a_proxy_that_can_not_be_read_is_one_line(cli: Cli, local_x: Sandbox, command: str) -> None:
+    arguments = ("check", "Hello") if command == "check" else (command,)
+
+    result = cli(*arguments, HTTP_PROXY="http://ada:hunter2@[::1")
+
+    assert (result.code, result.out) == (2, "")
+    (line,) = said(result)
+    assert "HTTP_PROXY" in line
+    assert "hunter2" not in line
+    assert local_x.calls == {}
+
+
+def test_a_proxy_that_is_not_there_is_one_line_too(cli: Cli, closed_port: int) -> None:
+    proxy = f"http://ada:hunter2@127.0.0.1:{closed_port}"
+
+    result = cli("run-once", HTTP_PROXY=proxy, X_API_BASE_URL="http://x.example.invalid")
+
+    assert result.code == 1
+    assert "X can't be reached" in result.err
+    assert "hunter2" not in result.out + result.err
+
+
+def test_a_variable_that_nobody_knows_is_a_warning_once_with_the_nearest(bare: Cli) -> None:
+    (bare.process.folder / ".env").write_text("OPENAI_APIKEY=hunter2hunter2\n")
+
+    result = bare("check", "Hello", BOT_MOED="review")
+
+    assert result.code == 0
+    lines = [json.loads(line) for line in result.err.splitlines()]
+    assert [(one["event"], one["variable"], one["did_you_mean"]) for one in lines] == [
+        ("setting_unknown", "BOT_MOED", "BOT_MODE"),
+        ("setting_unknown", "OPENAI_APIKEY", "OPENAI_API_KEY"),
+    ]
+    assert "hunter2" not in result.err
+
+
+@pytest.mark.parametrize("command", ["run-once", "doctor", "status"])
+def test_the_password_of_an_address_of_x_or_the_model_is_not_shown(
+    cli: Cli, closed_port: int, command: str
+) -> None:
+    result = cli(
+        command,
+        X_API_BASE_URL=f"http://ada:hunter2hunter2@127.0.0.1:{closed_port}",
+        OPENAI_BASE_URL=f"http://hunter3hunter3@127.0.0.1:{closed_port}/v1?api_key=hunter4hunter4",
+        OPENAI_API_KEY="sk-model-key-1a2b3c4d5e",
+        LOG_LEVEL="DEBUG",
+    )
+
+    assert "hunter" not in result.out + result.err
 
 
 @pytest.mark.parametrize("command", [("run",), ("check", "Hello"), ("doctor",)])
@@ -158,11 +232,11 @@ def test_an_older_schema_asks_for_the_migration(cli: Cli, rows: Rows, local_x: S
     assert "alembic upgrade head" in checks["schema"]["fix"]
 
 
-@pytest.mark.parametrize("command", ["run-once", "run"])
+@pytest.mark.parametrize("command", ["run-once", "run", "reconcile"])
 def test_missing_keys_are_named(cli: Cli, local_x: Sandbox, command: str) -> None:
     result = cli(command, **NO_KEYS)
 
-    assert (result.code, result.out) == (1, "")
+    assert (result.code, result.out) == (2, "")
     (line,) = said(result)
     for name in NO_KEYS:
         assert name in line

@@ -122,5 +122,14 @@ def test_a_mend_can_be_copied_from_the_terminal_in_one_piece(cli: Cli, rows: Row
     assert told["fix"] in shown
 
 
+def test_a_piped_answer_is_not_broken_into_lines(cli: Cli) -> None:
+    cli.json("run-once")
+    cli.json("pause", "--reason", "the harbour is closed for a while " * 6)
+
+    shown = cli("status").out + cli("why").out
+
+    assert "the harbour is closed for a while " * 5 in shown
+
+
 def test_colours_stay_out_of_a_pipe(cli: Cli) -> None:
     assert "\x1b" not in cli("usage").out + cli("doctor").out

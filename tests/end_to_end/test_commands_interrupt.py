@@ -1,0 +1,73 @@
+"""Ctrl-C ends any command, at any moment, with one line."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import pytest
+
+from bot.sandbox import Sandbox
+from tests.end_to_end.conftest import Cli
+
+MODULE = (sys.executable, "-m", "bot")
+SCRIPT = (str(Path(sysconfig.get_path("scripts")) / "bot"),)
+# Says when the program loads its first module.
+HOOK = """
+import sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "bot.cli":
+            sys.stdout.write("begun\\n")
+            sys.stdout.flush()
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def interrupted(cli: Cli, command: tuple[str, ...], *, after: float, **variables: str) -> tuple[int, str]:
+    """The exit code and stderr of a command that is interrupted so long after its program has begun."""
+    hook = cli.process.folder / "hook"
+    hook.mkdir(exist_ok=True)
+    (hook / "sitecustomize.py").write_text(HOOK)
+    environment = cli.process.full_environment(**variables)
+    environment["PYTHONPATH"] = f"{hook}:{environment['PYTHONPATH']}"
+    with subprocess.Popen(
+        command,
+        env=environment,
+        cwd=cli.process.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    said = [line for line in errors.splitlines() if not line.startswith("{")]
+    return process.returncode, "\n".join(said)
+
+
+@pytest.mark.parametrize("program", [MODULE, SCRIPT], ids=["module", "script"])
+def test_an_interrupt_at_any_moment_is_one_line(cli: Cli, local_x: Sandbox, program: tuple[str, ...]) -> None:
+    """X never answers, so that the command is interrupted wherever it is by then."""
+    local_x.arm("hang_before_accept", endpoint="*", count=None)
+    moments = [0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.6, 2.5]
+
+    seen = {moment: interrupted(cli, (*program, "run-once"), after=moment) for moment in moments}
+
+    assert seen == dict.fromkeys(moments, (130, "stopped"))
+
+
+def test_an_interrupt_of_a_short_command_leaves_no_trace_of_python(cli: Cli) -> None:
+    for moment in (0.0, 0.05, 0.1, 0.2, 0.3, 0.5):
+        code, said = interrupted(cli, (*MODULE, "check", "Hello"), after=moment)
+
+        assert (code, said) in {(130, "stopped"), (0, "")}
