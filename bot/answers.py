@@ -31,6 +31,8 @@ def outcome_json(outcome: Outcome, profile: Profile | None, timings: Mapping[str
         "reason": outcome.reason,
         "profile": profile.handle if profile else None,
         "tweet": tweet_json(outcome.tweet) if outcome.tweet else None,
+        "parts": [tweet_json(part) for part in outcome.parts],
+        "queued": outcome.queued,
         "decision": verdict_json(outcome.verdict) if outcome.verdict else None,
         "timings_ms": {
             name: round(timings.get(name, 0.0), 1) for name in ("prepare", "publish", "store", "total")
@@ -85,7 +87,13 @@ def status_json(report: StatusReport) -> dict[str, Any]:
     return {
         "as_of": report.as_of,
         "profile": profile.handle if profile else None,
-        "mode": profile.mode.value if profile else None,
+        "mode": report.mode.value,
+        "worker": {
+            "alive": report.worker.alive,
+            "since": report.worker.since,
+            "last_beat": report.worker.last_beat,
+            "mode": profile.mode.value if profile and report.worker.alive else None,
+        },
         "paused": profile.paused if profile else False,
         "posts_per_day": report.posts_per_day,
         "next_slot": report.next_slot.due_at if report.next_slot else None,

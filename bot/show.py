@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -11,7 +11,7 @@ from rich.markup import escape
 from bot.answers import money
 from bot.core.guard import Judgement
 from bot.core.limits import Gauge, next_month
-from bot.core.model import DecisionRecord, Profile
+from bot.core.model import DecisionRecord, Profile, Tweet
 from bot.engine.parts import Outcome, OutcomeKind
 
 if TYPE_CHECKING:  # `check` answers without a database, and so without loading what speaks to one
@@ -22,11 +22,14 @@ if TYPE_CHECKING:  # `check` answers without a database, and so without loading 
     from bot.engine.looking import StatusReport, UsageReport
 
 BAR_WIDTH = 20
+_NOT_KEPT = "not kept: it isn't posted later; with --queue the worker posts it as soon as it may"
 NARROW = 70
 
 
-def show_outcome(console: Console, outcome: Outcome, profile: Profile | None) -> None:
-    """What became of a wish to post."""
+def show_outcome(
+    console: Console, outcome: Outcome, profile: Profile | None, *, zone: tzinfo, room: str | None = None
+) -> None:
+    """What became of a wish to post; `room` is what a limit has left after it."""
     words = {
         OutcomeKind.POSTED: ("green", "posted"),
         OutcomeKind.DRY_RUN: ("cyan", "dry run: nothing was sent"),
@@ -42,27 +45,36 @@ def show_outcome(console: Console, outcome: Outcome, profile: Profile | None) ->
     colour, line = words[outcome.kind]
     who = f" as @{profile.handle.removeprefix('@')}" if profile and outcome.kind is OutcomeKind.POSTED else ""
     console.print(f"[{colour}]{line}{who}[/]")
-    tweet = outcome.tweet
-    if tweet is not None:
+    parts = outcome.parts or ((outcome.tweet,) if outcome.tweet is not None else ())
+    for tweet in parts:
         console.print(tweet.text, markup=False, highlight=False)
-        if tweet.source is not None:
-            console.print(f"from  {tweet.source.title} ({tweet.source.location})", markup=False, style="dim")
-        if tweet.writer:
-            words_of = "offline writer (no OPENAI_API_KEY)" if tweet.writer == "offline" else tweet.writer
-            console.print(f"by    {words_of}", markup=False, style="dim")
         if tweet.x_tweet_id:
             console.print(f"id    {tweet.x_tweet_id}", style="dim", highlight=False)
+    if parts:
+        _show_origin(console, parts[0])
     if outcome.detail:
         console.print(f"why   {outcome.detail}", markup=False, highlight=False)
-    elif outcome.verdict is not None:
-        console.print(f"room  {outcome.verdict.reason}", markup=False, highlight=False, style="dim")
+    elif room or outcome.verdict is not None:
+        said = room or (outcome.verdict.reason if outcome.verdict else "")
+        console.print(f"room  {said}", markup=False, highlight=False, style="dim")
     if outcome.verdict is not None and outcome.verdict.until is not None:
-        console.print(f"until {moment(outcome.verdict.until)}", highlight=False)
+        console.print(f"until {moment(outcome.verdict.until, zone)}", highlight=False)
+    if outcome.kind is OutcomeKind.WAITING:
+        later = "queued: the worker posts it as soon as it may" if outcome.queued else _NOT_KEPT
+        console.print(f"later {later}", markup=False, highlight=False)
     if outcome.cost_usd:
         console.print(f"cost  ${money(outcome.cost_usd)}", style="dim", highlight=False)
 
 
-def show_usage(console: Console, report: UsageReport) -> None:
+def _show_origin(console: Console, tweet: Tweet) -> None:
+    if tweet.source is not None:
+        console.print(f"from  {tweet.source.title} ({tweet.source.location})", markup=False, style="dim")
+    if tweet.writer:
+        words = "offline writer (no OPENAI_API_KEY)" if tweet.writer == "offline" else tweet.writer
+        console.print(f"by    {words}", markup=False, style="dim")
+
+
+def show_usage(console: Console, report: UsageReport, *, zone: tzinfo) -> None:
     """A bar a limit."""
     from rich.table import Table
 
@@ -73,7 +85,7 @@ def show_usage(console: Console, report: UsageReport) -> None:
     table.add_column("used", justify="right", no_wrap=True)
     table.add_column("resets")
     for gauge in report.gauges:
-        cells = [gauge.name, _used(gauge), moment(gauge.resets_at) if gauge.resets_at else "-"]
+        cells = [gauge.name, _used(gauge), moment(gauge.resets_at, zone) if gauge.resets_at else "-"]
         if console.width >= NARROW:
             cells.insert(1, _bar(gauge))
         table.add_row(*cells)
@@ -90,7 +102,7 @@ def show_usage(console: Console, report: UsageReport) -> None:
         )
 
 
-def show_status(console: Console, report: StatusReport) -> None:
+def show_status(console: Console, report: StatusReport, *, zone: tzinfo) -> None:
     """How the bot stands, on a few lines."""
     profile = report.profile
     if profile is None:
@@ -101,15 +113,16 @@ def show_status(console: Console, report: StatusReport) -> None:
     reason = escape(profile.pause_reason or "by the operator")
     paused = f" [yellow]paused: {reason}[/]" if profile.paused else ""
     console.print(
-        f"[bold]@{profile.handle.removeprefix('@')}[/]  {profile.mode.value}{paused}", highlight=False
+        f"[bold]@{profile.handle.removeprefix('@')}[/]  {report.mode.value}{paused}", highlight=False
     )
+    console.print(f"worker {_life(report, zone)}", highlight=False)
     if report.last_post and report.last_post.posted_at:
-        console.print(f"last  {moment(report.last_post.posted_at)}", highlight=False)
+        console.print(f"last  {moment(report.last_post.posted_at, zone)}", highlight=False)
         console.print(f"      {report.last_post.text}", markup=False, highlight=False)
     else:
         console.print("last  nothing posted yet")
     console.print(
-        f"next  {moment(report.next_slot.due_at) if report.next_slot else 'no slot planned'}"
+        f"next  {moment(report.next_slot.due_at, zone) if report.next_slot else 'no slot planned'}"
         + (f"  ({report.posts_per_day} a day)" if report.posts_per_day is not None else ""),
         highlight=False,
     )
@@ -129,7 +142,7 @@ def show_status(console: Console, report: StatusReport) -> None:
     console.print(f"now   {report.verdict.verdict}: {report.verdict.reason}", markup=False, highlight=False)
 
 
-def show_decisions(console: Console, decisions: Sequence[DecisionRecord]) -> None:
+def show_decisions(console: Console, decisions: Sequence[DecisionRecord], *, zone: tzinfo) -> None:
     """A table, newest first: when, what, verdict, because, until."""
     from rich.table import Table
 
@@ -138,8 +151,8 @@ def show_decisions(console: Console, decisions: Sequence[DecisionRecord]) -> Non
         return
     if console.width < NARROW:
         for one in decisions:
-            until = f", until {one.until:%d %b %H:%M}" if one.until else ""
-            when = f"{one.last_at or one.at:%d %b %H:%M}"
+            until = f", until {one.until.astimezone(zone):%d %b %H:%M}" if one.until else ""
+            when = f"{(one.last_at or one.at).astimezone(zone):%d %b %H:%M %Z}"
             console.print(f"{when} {one.kind} {_coloured(one.verdict)}{until}", highlight=False)
             console.print(f"  {one.reason}", markup=False, highlight=False)
         return
@@ -151,11 +164,11 @@ def show_decisions(console: Console, decisions: Sequence[DecisionRecord]) -> Non
     for one in decisions:
         times = f" (x{one.repeated})" if one.repeated > 1 else ""
         table.add_row(
-            f"{one.last_at or one.at:%d %b %H:%M:%S}",
+            f"{(one.last_at or one.at).astimezone(zone):%d %b %H:%M:%S %Z}",
             one.kind,
             _coloured(one.verdict),
             escape(one.reason) + times,
-            f"{one.until:%d %b %H:%M}" if one.until else "",
+            f"{one.until.astimezone(zone):%d %b %H:%M %Z}" if one.until else "",
         )
     console.print(table)
 
@@ -202,9 +215,21 @@ def show_checks(console: Console, checks: Sequence[Check]) -> None:
             console.print(f"     mend: {check.fix}", markup=False, highlight=False, style="dim")
 
 
-def moment(when: datetime) -> str:
-    """A moment for people: UTC, to the minute."""
-    return f"{when:%a %d %b %H:%M} UTC"
+def moment(when: datetime, zone: tzinfo) -> str:
+    """A moment for people: in their zone, to the minute."""
+    return f"{when.astimezone(zone):%a %d %b %H:%M %Z}"
+
+
+def _life(report: StatusReport, zone: tzinfo) -> str:
+    """Whether a worker acts, since when, and in another mode than this command would."""
+    worker, profile = report.worker, report.profile
+    if worker.since is None:
+        return "[yellow]none runs[/]"
+    if not worker.alive and worker.last_seen is not None:
+        minutes = int((report.as_of - worker.last_seen).total_seconds() // 60)
+        return f"[yellow]no beat for {minutes} min[/], started {moment(worker.since, zone)}"
+    other = f" in mode {profile.mode.value}" if profile and profile.mode is not report.mode else ""
+    return f"alive since {moment(worker.since, zone)}{other}"
 
 
 def _coloured(verdict: str) -> str:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from bot import signals
-from bot.cli import run
+from bot.cli.worker import run
 from bot.clock import SystemClock
 from bot.core.errors import DatabaseUnavailable
 from bot.settings import Settings

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from bot.cli.codes import DONE
+from bot.core.states import Mode
 from bot.settings import Settings
 from bot.terminal import console
+
+if TYPE_CHECKING:
+    from bot.core.model import Profile
+
+# A tick may take as long as a lease holds; a worker that misses some more is gone.
+_MISSED_TICKS = 3
+
+
+def zone_of(settings: Settings, profile: Profile | None) -> ZoneInfo:
+    """The zone that moments are shown in: the environment's where it names one, else the profile's."""
+    if profile is None or "bot_timezone" in settings.model_fields_set:
+        return ZoneInfo(settings.bot_timezone)
+    return ZoneInfo(profile.timezone)
 
 
 def status(settings: Settings, options: argparse.Namespace) -> int:
@@ -18,13 +36,19 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
     from bot.show import show_status
 
     with open_bot(settings, sandbox=options.sandbox) as bot:
+        profile = bot.known_profile(options.profile)
         report = report_status(
-            bot.manager, bot.limits, bot.known_profile(options.profile), now=bot.clock.now()
+            bot.manager,
+            bot.limits,
+            profile,
+            now=bot.clock.now(),
+            mode=Mode(settings.bot_mode),
+            patience=timedelta(seconds=_MISSED_TICKS * settings.bot_tick_seconds + settings.lease_seconds),
         )
     if options.json:
         sys.stdout.write(to_json(status_json(report)) + "\n")
     else:
-        show_status(console(), report)
+        show_status(console(), report, zone=zone_of(settings, profile))
     return DONE
 
 
@@ -41,7 +65,7 @@ def usage(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(to_json(usage_json(report)) + "\n")
     else:
-        show_usage(console(), report)
+        show_usage(console(), report, zone=zone_of(settings, profile))
     return DONE
 
 
@@ -55,8 +79,9 @@ def why(settings: Settings, options: argparse.Namespace) -> int:
         profile = bot.known_profile(options.profile)
         with bot.manager.transaction() as tx:
             decisions = tx.decisions.last(profile.id if profile else None, limit=options.last)
+        decisions = [replace(one, reason=options.redact(one.reason)) for one in decisions]
     if options.json:
         sys.stdout.write(to_json(decisions_json(decisions)) + "\n")
     else:
-        show_decisions(console(), decisions)
+        show_decisions(console(), decisions, zone=zone_of(settings, profile))
     return DONE

@@ -6,9 +6,11 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bot.cli.codes import AFTER
+from bot.cli.looking import zone_of
 from bot.core.errors import BotError, SettingError
 from bot.settings import Settings
 from bot.terminal import console, progress, say_error
@@ -26,27 +28,40 @@ def run_once(settings: Settings, options: argparse.Namespace) -> int:
 
     watch = Stopwatch(time.perf_counter)
     with watch.measure("total"), progress(options) as say:
-        profile, outcome = _post_once(settings, options, watch=watch, say=say)
+        done = _post_once(settings, options, watch=watch, say=say)
+    outcome, profile = done.outcome, done.profile
     if options.json:
         sys.stdout.write(to_json(outcome_json(outcome, profile, watch.spent)) + "\n")
     elif profile is not None:
-        show_outcome(console(), outcome, profile)
+        zone = zone_of(settings, done.known)
+        show_outcome(console(), outcome, profile, zone=zone, room=done.room)
     return AFTER[outcome.kind.value]
+
+
+@dataclass(frozen=True)
+class _Done:
+    """The outcome, whose it is, as the tables know it too, and what the tightest limit has left."""
+
+    outcome: Outcome
+    profile: Profile | None = None
+    known: Profile | None = None
+    room: str | None = None
 
 
 def _post_once(
     settings: Settings, options: argparse.Namespace, *, watch: Stopwatch, say: Callable[[str], None]
-) -> tuple[Profile | None, Outcome]:
-    """The outcome and whose it is, also when nothing could be decided.
+) -> _Done:
+    """What became of the wish, also when nothing could be decided.
 
     Raises:
         SettingError: the call itself was wrong.
     """
     from bot.bootstrap import open_bot
+    from bot.engine.looking import report_usage
     from bot.engine.parts import Outcome, OutcomeKind
     from bot.engine.posting_once import Wish, post_once
 
-    profile = None
+    profile = known = None
     try:
         say("opening the database")
         with open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot:
@@ -54,12 +69,22 @@ def _post_once(
                 settings.require_keys()
             bot.announce()
             profile = bot.identify(options.profile)
-            wish = Wish(texts=tuple(options.text or ()), topic=options.topic)
+            known = bot.known_profile(options.profile)
+            wish = Wish(texts=tuple(options.text or ()), topic=options.topic, queue=options.queue)
             outcome = post_once(bot.engine, profile, wish, watch=watch, say=say)
+            room = None
+            if outcome.kind is OutcomeKind.POSTED and not options.json:
+                usage = report_usage(bot.manager, bot.limits, profile.id, now=bot.clock.now(), spaced=False)
+                room = usage.verdict.reason
             watch.spent["store"] = bot.manager.spent_ms
+        return _Done(replace(outcome, detail=options.redact(outcome.detail)), profile, known, room)
     except SettingError:
         raise
     except BotError as error:
-        say_error(options, error)
-        outcome = Outcome(kind=OutcomeKind.FAILED, reason=error.code, detail=error.line)
-    return profile, outcome
+        if profile is None or options.json:  # else the answer says it
+            say_error(options, error)
+        return _Done(
+            Outcome(kind=OutcomeKind.FAILED, reason=error.code, detail=options.redact(error.line)),
+            profile,
+            known,
+        )

@@ -24,6 +24,7 @@ def resume(settings: Settings, options: argparse.Namespace) -> int:
 def _set_paused(settings: Settings, options: argparse.Namespace, *, paused: bool) -> int:
     from bot.answers import to_json
     from bot.bootstrap import open_bot
+    from bot.engine.noting import noted
 
     with open_bot(settings, sandbox=options.sandbox) as bot:
         profile = bot.known_profile(options.profile)
@@ -35,6 +36,9 @@ def _set_paused(settings: Settings, options: argparse.Namespace, *, paused: bool
             lifted = 0 if paused else tx.rates.lift_blocks(profile.id)
             if not paused:
                 tx.tweets.retry_now(profile.id)
+            said = (reason or "paused by the operator") if paused else f"resumed; blocks lifted: {lifted}"
+            verdict, now = ("paused" if paused else "resumed"), bot.clock.now()
+            tx.decisions.record(noted(verdict, said, now=now, kind="operator", profile=profile))
     if options.json:
         answer = {"profile": profile.handle, "paused": profile.paused, "blocks_lifted": lifted}
         sys.stdout.write(to_json(answer) + "\n")
@@ -59,7 +63,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> int:
         if not options.sandbox:
             settings.require_keys()
         profile = bot.identify(options.profile)
-        unknown = settle_all(bot.engine, profile, say)
+        unknown = settle_all(bot.engine, profile, say).tweets
         found = audit(bot.engine.parts, profile)
     if options.json:
         sys.stdout.write(to_json(reconciled_json(profile, unknown, found)) + "\n")

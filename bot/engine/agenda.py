@@ -64,7 +64,9 @@ def give_up_late(parts: Parts, profile: Profile, agenda: Agenda) -> Agenda:
         if tweet.status is not TweetStatus.APPROVED or tweet.part > 1:
             continue
         begun = tweet.intent_at or agenda.now
-        if tweet.slot_id in late or (tweet.origin is Origin.MANUAL and agenda.now - begun > agenda.tolerance):
+        # A resend is late some time after its intent; a text that a person queued goes when it may.
+        resent = tweet.origin is Origin.MANUAL and tweet.resends > 0
+        if tweet.slot_id in late or (resent and agenda.now - begun > agenda.tolerance):
             _end_late(parts, profile, agenda, tweet)
             ended = True
     return gather(parts, profile) if ended else agenda
@@ -112,7 +114,7 @@ def _end_late(parts: Parts, profile: Profile, agenda: Agenda, tweet: Tweet) -> N
 
 
 def _on_its_way(tweet: Tweet, claimed: Sequence[Slot]) -> bool:
-    """Whether a tick has to look at it: an intent was made, or it follows in a thread.
+    """Whether a tick has to look at it: an intent was made, it follows in a thread, or a person queued it.
 
     A draft whose slot was missed is on no way: it waits for a slot that has none.
     """
@@ -120,7 +122,6 @@ def _on_its_way(tweet: Tweet, claimed: Sequence[Slot]) -> bool:
         return True
     if tweet.status is not TweetStatus.APPROVED:
         return False
-    if tweet.part > 1:
+    if tweet.part > 1 or tweet.origin is Origin.MANUAL:
         return True
-    wanted = tweet.origin is Origin.MANUAL or any(slot.id == tweet.slot_id for slot in claimed)
-    return wanted and tweet.attempts > 0
+    return tweet.attempts > 0 and any(slot.id == tweet.slot_id for slot in claimed)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from bot.core.forecast import Comparison, Forecast, forecast
-from bot.core.limits import Gauge, Limits, Usage, Verdict, Wanted, decide, measure
+from bot.core.limits import Gauge, Limits, Usage, Verdict, Wait, Wanted, decide, measure
 from bot.core.model import DecisionRecord, Profile, ProfileId, Slot, Tweet
+from bot.core.states import Mode
 from bot.engine.auditing import EVERY, depth
 from bot.engine.limits_agent import LimitsAgent
 from bot.engine.reconciling import unsettled
 from bot.ports import Database, Transaction
+
+_STARTS_READ = 100
+_TICKS_READ = 50
+# What a command beside the worker leaves as well says nothing of the worker.
+_LEFT_BY_TICKS = frozenset({"nothing", "paused", "failed", "wait", "expired", "moved"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +40,20 @@ class UsageReport:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerLife:
+    """Whether a worker acts, since when, and when its last tick was."""
+
+    alive: bool = False
+    since: datetime | None = None
+    last_beat: datetime | None = None
+
+    @property
+    def last_seen(self) -> datetime | None:
+        """Its last tick, or its start where there was none since."""
+        return max((one for one in (self.since, self.last_beat) if one is not None), default=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StatusReport:
     """How one profile stands; `unseen` posts exist, says X, whose timeline doesn't show them."""
 
@@ -44,12 +66,26 @@ class StatusReport:
     next_slot: Slot | None
     last_decision: DecisionRecord | None
     verdict: Verdict
+    mode: Mode
+    worker: WorkerLife
 
 
 def report_usage(
-    database: Database, agent: LimitsAgent, profile_id: ProfileId | None, *, now: datetime
+    database: Database,
+    agent: LimitsAgent,
+    profile_id: ProfileId | None,
+    *,
+    now: datetime,
+    spaced: bool = True,
 ) -> UsageReport:
     """Reads usage for a profile, or for rows that belong to nobody when there is none yet.
+
+    Args:
+        database: where the rows are.
+        agent: reads and judges them.
+        profile_id: whose.
+        now: when.
+        spaced: whether spacing and pace are weighed, as they aren't for a person's wish.
 
     Raises:
         UsageUnreadable: the rows say nothing.
@@ -59,7 +95,7 @@ def report_usage(
         limits = agent.limits(tx, profile_id)
         cost = agent.prices(tx).post_price(has_link=False)
         comparison = _comparison(tx, agent, profile_id)
-    wanted = Wanted(cost_usd=cost)
+    wanted = Wanted(cost_usd=cost, spaced=spaced)
     return UsageReport(
         as_of=now,
         usage=usage,
@@ -80,23 +116,41 @@ def _comparison(tx: Transaction, agent: LimitsAgent, profile_id: ProfileId | Non
 
 
 def report_status(
-    database: Database, agent: LimitsAgent, profile: Profile | None, *, now: datetime
+    database: Database,
+    agent: LimitsAgent,
+    profile: Profile | None,
+    *,
+    now: datetime,
+    mode: Mode,
+    patience: timedelta,
 ) -> StatusReport:
-    """Reads how a profile stands."""
+    """Reads how a profile stands.
+
+    Args:
+        database: where the rows are.
+        agent: reads and judges usage.
+        profile: whose.
+        now: when.
+        mode: the mode in force, which a worker takes over and a command goes by.
+        patience: how long a worker may be silent and still count as alive.
+    """
     usage = report_usage(database, agent, profile.id if profile else None, now=now)
-    if profile is None:
-        return StatusReport(
-            as_of=now,
-            profile=None,
-            posts_per_day=None,
-            open={},
-            unseen=0,
-            last_post=None,
-            next_slot=None,
-            last_decision=None,
-            verdict=usage.verdict,
-        )
     with database.transaction() as tx:
+        life = _life(tx, profile, now=now, patience=patience)
+        if profile is None:
+            return StatusReport(
+                as_of=now,
+                profile=None,
+                posts_per_day=None,
+                open={},
+                unseen=0,
+                last_post=None,
+                next_slot=None,
+                last_decision=None,
+                verdict=usage.verdict,
+                mode=mode,
+                worker=life,
+            )
         plan = tx.profiles.active_plan(profile.id)
         coming = tx.slots.upcoming(profile.id, after=now, before=now + timedelta(days=8), limit=1)
         decisions = tx.decisions.last(profile.id, limit=1)
@@ -110,5 +164,34 @@ def report_status(
             last_post=tx.tweets.last_posted(profile.id),
             next_slot=coming[0] if coming else None,
             last_decision=decisions[0] if decisions else None,
-            verdict=usage.verdict,
+            verdict=_paused(profile) if profile.paused else usage.verdict,
+            mode=mode,
+            worker=life,
         )
+
+
+def _paused(profile: Profile) -> Wait:
+    reason = f"paused: {profile.pause_reason or 'by the operator'}; `resume` lifts it"
+    return Wait(until=None, limit="paused", used=Decimal(0), cap=None, reason=reason)
+
+
+def _life(tx: Transaction, profile: Profile | None, *, now: datetime, patience: timedelta) -> WorkerLife:
+    """Reads a worker's life: its start without a stop after it, and the rows that its ticks leave."""
+    start = _running_start(tx.decisions.last(None, limit=_STARTS_READ, kinds=("start", "stop")))
+    ticks = tx.decisions.last(profile.id, limit=_TICKS_READ, kinds=("publish",)) if profile else ()
+    beats = [one.last_at or one.at for one in ticks if one.verdict in _LEFT_BY_TICKS]
+    life = WorkerLife(since=start.at if start else None, last_beat=max(beats, default=None))
+    seen = life.last_seen
+    return replace(life, alive=start is not None and seen is not None and now - seen <= patience)
+
+
+def _running_start(rows: Sequence[DecisionRecord]) -> DecisionRecord | None:
+    """The newest start whose worker has not stopped since; rows come newest first."""
+    stopped: set[object] = set()
+    for row in rows:
+        holder = row.numbers.get("holder")
+        if row.kind == "stop":
+            stopped.add(holder)
+        elif holder not in stopped:
+            return row
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +15,7 @@ from uuid import UUID
 from bot.core.errors import BotError
 from bot.core.limits import Verdict
 from bot.core.model import Lease, Profile, Tweet
+from bot.core.states import TweetStatus
 from bot.engine.limits_agent import LimitsAgent
 from bot.ports import Clock, Database, Sources, Writer, X
 
@@ -97,7 +98,7 @@ class OutcomeKind(StrEnum):
 class Outcome:
     """The end of one wish to post, with everything that explains it.
 
-    `reason` is a code for programs, `detail` a line for people.
+    `reason` is a code for programs, `detail` a line for people, `parts` a thread's rows in order.
     """
 
     kind: OutcomeKind
@@ -106,6 +107,13 @@ class Outcome:
     tweet: Tweet | None = None
     verdict: Verdict | None = None
     cost_usd: Decimal = Decimal(0)
+    parts: Sequence[Tweet] = ()
+
+    @property
+    def queued(self) -> bool:
+        """Whether the worker posts it later."""
+        waits = self.kind is OutcomeKind.WAITING and self.tweet is not None
+        return waits and self.tweet.status is TweetStatus.APPROVED  # type: ignore[union-attr]  # it waits
 
 
 @dataclass(slots=True)

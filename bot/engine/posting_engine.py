@@ -108,6 +108,8 @@ class PostingEngine:
         for tweet in agenda.open:
             if self._ended(profile, tweet) or not self._ready(tweet):
                 continue
+            if outcomes and tweet.part == 1 and tweet.intent_at is None:
+                break  # queued texts go in their order, one a tick
             outcomes += self.publish_thread(profile, lease, tweet, spaced=tweet.part == 1)
             if outcomes[-1].kind is OutcomeKind.UNKNOWN:
                 break

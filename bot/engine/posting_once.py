@@ -14,6 +14,7 @@ from bot.engine.parts import Outcome, OutcomeKind, Parts, Stopwatch, leased
 from bot.engine.posting_engine import PostingEngine
 from bot.engine.preparing import take_texts, write_draft
 from bot.engine.reconciling import Unsettled, unsettled
+from bot.engine.recording import break_thread
 
 LOOK_EVERY_SECONDS = 0.5
 SETTLE_ROUNDS = 4
@@ -21,10 +22,14 @@ SETTLE_ROUNDS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wish:
-    """What the person asked for: texts of their own (more than one is a thread), or a topic."""
+    """What the person asked for: texts of their own (more than one is a thread), or a topic.
+
+    `queue`: if it has to wait, the worker posts it as soon as it may.
+    """
 
     texts: Sequence[str] = ()
     topic: str | None = None
+    queue: bool = False
 
 
 Say = Callable[[str], None]
@@ -61,24 +66,15 @@ def settle_all(engine: PostingEngine, profile: Profile, say: Say) -> Unsettled:
 def post_once(engine: PostingEngine, profile: Profile, wish: Wish, *, watch: Stopwatch, say: Say) -> Outcome:
     """Settles what is unknown, then writes, checks and publishes one post.
 
+    What has to wait is queued for the worker if the person wishes so, and else given up.
+
     Raises:
         BotError: it could not even be decided.
     """
     parts = engine.parts
-    if profile.paused:
-        paused = Outcome(
-            kind=OutcomeKind.WAITING,
-            reason="paused",
-            detail=f"paused: {profile.pause_reason or 'by the operator'}; `resume` lifts it",
-        )
-        _record(parts, profile, paused)
-        return paused
-    if settle_all(engine, profile, say).holding_up:
-        return Outcome(
-            kind=OutcomeKind.WAITING,
-            reason="unsettled",
-            detail="an earlier post's outcome is still unknown; nothing new is posted before it is settled",
-        )
+    outcome = _obstacle(engine, profile, say)
+    if outcome is not None and not (wish.queue and profile.mode is Mode.AUTO):
+        return outcome
     with watch.measure("prepare"):
         say("writing")
         ready = _prepare(parts, profile, wish)
@@ -86,12 +82,58 @@ def post_once(engine: PostingEngine, profile: Profile, wish: Wish, *, watch: Sto
         _record(parts, profile, ready)
         return ready
     if profile.mode is Mode.REVIEW:
-        return Outcome(kind=OutcomeKind.AWAITING_APPROVAL, reason="review", tweet=ready.tweet)
-    if profile.mode is Mode.DRY_RUN:
-        return _dry_run(parts, profile, ready.tweet)
-    with watch.measure("publish"):
-        say("publishing")
-        return _publish(engine, profile, ready.tweet)
+        outcome = Outcome(kind=OutcomeKind.AWAITING_APPROVAL, reason="review", tweet=ready.tweet)
+    elif profile.mode is Mode.DRY_RUN:
+        outcome = _dry_run(parts, profile, ready.tweet)
+    else:
+        tweet = _queued(parts, ready.tweet) if wish.queue else ready.tweet
+        if outcome is None:
+            with watch.measure("publish"):
+                say("publishing")
+                outcome = _publish(engine, profile, tweet)
+        else:
+            outcome = replace(outcome, tweet=tweet)
+    return _settled(parts, outcome)
+
+
+def _obstacle(engine: PostingEngine, profile: Profile, say: Say) -> Outcome | None:
+    """What keeps anything new from being posted, whatever it is."""
+    if profile.paused:
+        paused = Outcome(
+            kind=OutcomeKind.WAITING,
+            reason="paused",
+            detail=f"paused: {profile.pause_reason or 'by the operator'}; `resume` lifts it",
+        )
+        _record(engine.parts, profile, paused)
+        return paused
+    if settle_all(engine, profile, say).holding_up:
+        return Outcome(
+            kind=OutcomeKind.WAITING,
+            reason="unsettled",
+            detail="an earlier post's outcome is still unknown; nothing new is posted before it is settled",
+        )
+    return None
+
+
+def _queued(parts: Parts, tweet: Tweet) -> Tweet:
+    """Lets the worker post it as soon as caps, budget and spacing allow."""
+    with parts.database.transaction() as tx:
+        return tx.tweets.change(tweet.id, TweetStatus.APPROVED)
+
+
+def _settled(parts: Parts, outcome: Outcome) -> Outcome:
+    """The outcome with the rows as they are now; a wish that waits unqueued ends here."""
+    if outcome.tweet is None:
+        return outcome
+    with parts.database.transaction() as tx:
+        tweet = tx.tweets.get(outcome.tweet.id)
+        if outcome.kind is OutcomeKind.WAITING and tweet.status is TweetStatus.DRAFTED:
+            tweet = tx.tweets.change(tweet.id, TweetStatus.REJECTED, reason="not_queued")
+            break_thread(tx, tweet)
+        if outcome.kind is OutcomeKind.FAILED and tweet.status is TweetStatus.APPROVED:
+            outcome = replace(outcome, kind=OutcomeKind.WAITING)
+        rows = tx.tweets.parts(tweet.thread_id) if tweet.thread_id is not None else [tweet]
+    return replace(outcome, tweet=tweet, parts=tuple(rows))
 
 
 def _prepare(parts: Parts, profile: Profile, wish: Wish) -> Outcome:
@@ -128,6 +170,14 @@ def _unsettled(parts: Parts, profile: Profile) -> bool:
 
 def _last_word(engine: PostingEngine, profile: Profile, lease: Lease, tweet: Tweet) -> Outcome:
     """The root's outcome, or that of the part at which a thread stopped."""
+    with engine.parts.database.transaction() as tx:
+        tweet = tx.tweets.get(tweet.id)
+    if tweet.status is TweetStatus.POSTED:  # the worker came first: it was in its queue
+        return Outcome(kind=OutcomeKind.POSTED, tweet=tweet)
+    if tweet.status not in {TweetStatus.DRAFTED, TweetStatus.APPROVED}:
+        return Outcome(
+            kind=OutcomeKind.FAILED, reason=tweet.reason, detail="the worker tried it", tweet=tweet
+        )
     outcomes = engine.publish_thread(profile, lease, tweet, spaced=False)
     broken = next((one for one in outcomes if one.kind is not OutcomeKind.POSTED), None)
     cost = sum((one.cost_usd for one in outcomes), Decimal(0))

@@ -98,6 +98,7 @@ def _write_intent(
             call=call,
             verdict=verdict,
             reply_to=_reply_to(tx, tweet),
+            queued=tweet.status is TweetStatus.APPROVED,
         )
 
 

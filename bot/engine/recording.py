@@ -38,6 +38,7 @@ class Intent:
     call: Call
     verdict: Verdict
     reply_to: str | None
+    queued: bool = False
 
 
 def record(parts: Parts, intent: Intent, answer: Posted | ServiceError) -> Outcome:
@@ -124,7 +125,7 @@ def _save_refusal(
     parts: Parts, tx: Transaction, intent: Intent, error: ServiceError, now: datetime
 ) -> Outcome:
     tx.ledger.change(intent.call.id, CallState.RELEASED)
-    if may_try_again(intent.tweet, error):
+    if may_try_again(intent.tweet, error, queued=intent.queued):
         again = now + backoff(parts, intent.tweet.attempts)
         # A call that was not even made is no attempt.
         attempts = intent.tweet.attempts - (error.code == "lease_short")
@@ -200,15 +201,15 @@ def _save_late(
     )
 
 
-def may_try_again(tweet: Tweet, error: ServiceError) -> bool:
+def may_try_again(tweet: Tweet, error: ServiceError, *, queued: bool = False) -> bool:
     """Whether a definite refusal leads to another call later.
 
-    A person's wish is not repeated behind their back, unless it is being resent after an unknown
-    outcome. Wrong keys and spent credits pass once an operator mends them.
+    A person's wish is not repeated behind their back, unless they queued it or it is being resent
+    after an unknown outcome. Wrong keys and spent credits pass once an operator mends them.
     """
     if isinstance(error, Refused) or tweet.attempts >= MAX_ATTEMPTS:
         return False
-    if tweet.origin is Origin.MANUAL and not tweet.resends and tweet.part == 1:
+    if tweet.origin is Origin.MANUAL and tweet.part == 1 and not (queued or tweet.resends):
         return False
     return isinstance(error, (Retryable, Fatal))
 

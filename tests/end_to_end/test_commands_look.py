@@ -106,6 +106,60 @@ def test_status_shows_the_last_post(cli: Cli) -> None:
     assert posted["tweet"]["text"] in " ".join(cli("status").out.split())
 
 
+def test_status_tells_the_mode_in_force(cli: Cli) -> None:
+    cli.json("run-once")
+
+    assert cli.json("status", BOT_MODE="dry-run")["mode"] == "dry-run"
+    assert "dry-run" in cli("status", BOT_MODE="dry-run").out.splitlines()[0]
+
+
+def test_a_paused_profile_is_not_allowed_to_post(cli: Cli) -> None:
+    cli.json("run-once")
+    cli.json("pause", "--reason", "storm")
+
+    decision = cli.json("status")["decision"]
+
+    assert (decision["verdict"], decision["limit"]) == ("wait", "paused")
+    assert "storm" in decision["reason"]
+    assert "allow" not in cli("status").out
+
+
+def test_status_says_whether_a_worker_is_alive(cli: Cli, rows: Rows) -> None:
+    cli.json("run-once")
+    assert cli.json("status")["worker"] == {"alive": False, "since": None, "last_beat": None, "mode": None}
+    assert "none runs" in cli("status").out
+
+    mark = (
+        "INSERT INTO decisions (profile_id, at, last_at, kind, verdict, reason, numbers) VALUES "
+        "({profile}, now() - interval '{at}', now() - interval '{at}', '{kind}', '{verdict}', '', "
+        '\'{{"holder": "here:1:a"}}\')'
+    )
+    one = "(SELECT id FROM profiles)"
+    rows.execute(mark.format(profile="NULL", at="3 hours", kind="start", verdict="started"))
+    rows.execute(mark.format(profile=one, at="12 minutes", kind="publish", verdict="nothing"))
+    silent = cli.json("status")["worker"]
+    assert (silent["alive"], silent["since"] is not None) == (False, True)
+    assert "no beat for 12 min" in cli("status").out
+
+    rows.execute(mark.format(profile=one, at="2 seconds", kind="publish", verdict="nothing"))
+    assert cli.json("status")["worker"]["alive"] is True
+    assert "in mode auto" in cli("status", BOT_MODE="dry-run").out
+
+    rows.execute(mark.format(profile="NULL", at="1 second", kind="stop", verdict="stopped"))
+    assert cli.json("status")["worker"]["alive"] is False
+
+
+@pytest.mark.parametrize("command", ["status", "usage", "why", "run-once"])
+def test_moments_are_in_the_profiles_zone(cli: Cli, command: str) -> None:
+    cli.json("run-once", BOT_TIMEZONE="Asia/Tokyo")
+
+    shown = cli(command, X_POSTS_PER_24H="1").out
+
+    assert "JST" in shown
+    assert "UTC" not in shown
+    assert "EAT" in cli(command, X_POSTS_PER_24H="1", BOT_TIMEZONE="Africa/Nairobi").out
+
+
 def test_why_tells_the_last_decisions_newest_first(cli: Cli) -> None:
     cli.json("run-once")
     cli.json_ending(3, "run-once", X_POSTS_PER_24H="1")

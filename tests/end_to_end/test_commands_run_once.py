@@ -14,7 +14,7 @@ from tests.end_to_end.conftest import NO_KEYS, Cli, Rows, events, one_object, sa
 
 Texts = Callable[[], list[str]]
 
-ANSWER = {"outcome", "reason", "profile", "tweet", "decision", "timings_ms", "cost_usd"}
+ANSWER = {"outcome", "reason", "profile", "tweet", "parts", "queued", "decision", "timings_ms", "cost_usd"}
 TWEET = {"id", "x_tweet_id", "text", "status"}
 DECISION = {"verdict", "limit", "used", "cap", "until", "reason"}
 TIMINGS = {"prepare", "publish", "store", "total"}
@@ -164,6 +164,94 @@ def test_two_texts_are_a_thread(cli: Cli, rows: Rows, local_x: Sandbox) -> None:
         (2, "posted", reply.id),
     ]
     assert parts[0]["thread_id"] == parts[1]["thread_id"]
+
+
+def test_a_thread_shows_all_its_parts_with_their_ids(cli: Cli, local_x: Sandbox) -> None:
+    answer = cli.json("run-once", "--text", "The tide comes in.", "--text", "And it goes out again.")
+
+    live = local_x.posts()
+    assert [(one["text"], one["x_tweet_id"]) for one in answer["parts"]] == [
+        (one.text, one.id) for one in live
+    ]
+    shown = cli("run-once", "--text", "Springs follow.", "--text", "Neaps come after.").out
+    for one in local_x.posts()[2:]:
+        assert one.text in shown
+        assert one.id in shown
+
+
+def test_the_room_shown_counts_the_post(cli: Cli) -> None:
+    assert "posts_24h: 1 of 17 used" in cli("run-once").out
+    assert "posts_24h: 2 of 2 used" in cli("run-once", X_POSTS_PER_24H="2").out
+
+
+def test_a_text_that_has_to_wait_is_not_kept_and_the_answer_says_how_to_keep_it(cli: Cli, rows: Rows) -> None:
+    result = cli("run-once", "--text", "Ebb at nine.", "--text", "Flood at three.", X_POSTS_PER_24H="0")
+
+    assert result.code == 3
+    assert "not kept" in result.out
+    assert "--queue" in result.out
+    assert [row["status"] for row in rows.select("SELECT status FROM tweets")] == ["rejected", "rejected"]
+    assert cli.json("status")["open"] == {}
+
+
+def test_a_queued_text_goes_now_when_it_may(cli: Cli, texts: Texts) -> None:
+    answer = cli.json("run-once", "--queue", "--text", "Ebb at nine.")
+
+    assert (answer["outcome"], answer["queued"]) == ("posted", False)
+    assert texts() == ["Ebb at nine."]
+
+
+def test_a_queued_text_that_has_to_wait_is_kept_and_posted_once_it_may(
+    cli: Cli, rows: Rows, texts: Texts
+) -> None:
+    answer = cli.json_ending(3, "run-once", "--queue", "--text", "Ebb at nine.", X_POSTS_PER_24H="0")
+
+    assert (answer["outcome"], answer["queued"], answer["tweet"]["status"]) == ("waiting", True, "approved")
+    assert "queued" in cli("run-once", "--queue", "--text", "Flood at three.", X_POSTS_PER_24H="0").out
+    assert (
+        rows.select("SELECT origin::text, status::text FROM tweets")
+        == [{"origin": "manual", "status": "approved"}] * 2
+    )
+
+    cli("reconcile")
+
+    assert texts() == ["Ebb at nine."]
+    assert rows.count("tweets", "status = 'approved'") == 1
+
+
+def test_a_text_queued_while_paused_waits_for_the_resume(cli: Cli, rows: Rows, texts: Texts) -> None:
+    cli.json("run-once")
+    cli.json("pause")
+
+    answer = cli.json_ending(3, "run-once", "--queue", "--text", "Ebb at nine.")
+
+    assert (answer["reason"], answer["queued"]) == ("paused", True)
+    assert len(texts()) == 1
+    assert rows.count("tweets", "status = 'approved'") == 1
+
+
+def test_a_text_queued_in_review_mode_awaits_approval(cli: Cli, texts: Texts) -> None:
+    answer = cli.json("run-once", "--queue", "--text", "Ebb at nine.", BOT_MODE="review")
+
+    assert answer["outcome"] == "awaiting_approval"
+    assert texts() == []
+
+
+def test_a_queued_text_that_x_can_not_take_now_stays_queued(cli: Cli, local_x: Sandbox, texts: Texts) -> None:
+    cli.json("run-once")
+    local_x.arm("429_without_headers", endpoint="POST /2/tweets", count=1)
+
+    answer = cli.json_ending(3, "run-once", "--queue", "--text", "Ebb at nine.")
+
+    assert (answer["outcome"], answer["queued"]) == ("waiting", True)
+    assert len(texts()) == 1
+
+
+def test_a_failure_is_told_once(cli: Cli) -> None:
+    result = cli("run-once", BOT_SOURCES="/nowhere/tides.md")
+
+    shown = result.out + "\n".join(said(result))
+    assert shown.count("no source could be read") == 1
 
 
 def test_a_thread_names_the_price_of_all_its_parts(cli: Cli) -> None:

@@ -9,7 +9,7 @@ import pytest
 from bot.core.errors import OutcomeUnknown
 from bot.core.limits import Limits
 from bot.core.model import Posted
-from bot.core.states import TweetStatus
+from bot.core.states import Mode, TweetStatus
 from bot.engine.looking import report_status
 from bot.engine.parts import OutcomeKind, Stopwatch
 from bot.engine.posting_once import Wish, post_once, settle_all
@@ -126,7 +126,14 @@ def test_the_operator_is_told_once(world: World) -> None:
     assert events(world, "duplicate_unseen") == 1
     assert world.rows("SELECT repeated FROM decisions WHERE verdict = 'unseen'") == [(1,)]
     parts = world.engine.parts
-    told = report_status(world.manager, parts.limits, world.profile, now=world.clock.now())
+    told = report_status(
+        world.manager,
+        parts.limits,
+        world.profile,
+        now=world.clock.now(),
+        mode=Mode.AUTO,
+        patience=timedelta(minutes=2),
+    )
     assert (told.unseen, told.open["unknown"]) == (1, 1)
 
 

@@ -19,7 +19,7 @@ from bot.core.errors import PriceUnknown, SettingError, UsageUnreadable
 from bot.core.limits import CREATE_POST, Allow, Limits, Wait, Wanted
 from bot.core.model import RateWindow
 from bot.core.pricing import LISTED
-from bot.core.states import CallState, TweetStatus
+from bot.core.states import CallState, Mode, TweetStatus
 from bot.engine.limits_agent import LimitsAgent
 from bot.engine.looking import report_status, report_usage
 from bot.engine.noting import weighed
@@ -357,7 +357,9 @@ def test_whatever_setting_is_accepted_works(
         tx.decisions.record(weighed(verdict, now=NOON, kind="publish", profile=world.profile))
         agent.reserve(tx, Wanted(cost_usd=price), profile_id=world.profile_id, now=NOON)
         (kept,) = tx.decisions.last(world.profile_id, limit=1)
-    report = report_status(world.database, agent, world.profile, now=NOON)
+    report = report_status(
+        world.database, agent, world.profile, now=NOON, mode=Mode.AUTO, patience=timedelta(minutes=2)
+    )
     usage = report_usage(world.database, agent, world.profile_id, now=NOON)
     assert (kept.used, kept.cap) == (verdict.used, verdict.cap)
     assert usage.usage.posts_month == 2 * used[0] + 1

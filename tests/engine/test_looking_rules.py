@@ -10,7 +10,7 @@ import pytest
 from bot.core.errors import SettingError
 from bot.core.limits import Allow, Gauge, Limits, Wait
 from bot.core.model import DecisionRecord, LivePost, RateWindow
-from bot.core.states import TweetStatus
+from bot.core.states import Mode, TweetStatus
 from bot.engine.auditing import audit, audit_if_due
 from bot.engine.looking import report_status, report_usage
 from bot.engine.noting import noted, weighed
@@ -60,7 +60,14 @@ def test_drift_is_shown_by_window_where_there_is_one(world: World) -> None:
 
 
 def test_without_a_profile_status_shows_a_verdict_and_nothing_else(world: World) -> None:
-    report = report_status(world.manager, world.engine.parts.limits, None, now=NOON)
+    report = report_status(
+        world.manager,
+        world.engine.parts.limits,
+        None,
+        now=NOON,
+        mode=Mode.AUTO,
+        patience=timedelta(minutes=2),
+    )
     assert (report.as_of, report.profile, report.posts_per_day, report.open) == (NOON, None, None, {})
     assert (report.last_post, report.next_slot, report.last_decision) == (None, None, None)
     assert report.verdict.verdict == "allow"
@@ -72,7 +79,14 @@ def test_status_shows_how_a_profile_stands(world: World) -> None:
     world.engine.tick(world.profile)
     world.slot(8 * 24 * 3600 - 1, "the next")
     world.slot(8 * 24 * 3600 + 1, "too far ahead")
-    report = report_status(world.manager, world.engine.parts.limits, world.profile, now=NOON)
+    report = report_status(
+        world.manager,
+        world.engine.parts.limits,
+        world.profile,
+        now=NOON,
+        mode=Mode.AUTO,
+        patience=timedelta(minutes=2),
+    )
     assert report.profile == world.profile
     assert report.posts_per_day == 4
     assert report.open == {"drafted": 2}
@@ -88,7 +102,14 @@ def test_status_shows_how_a_profile_stands(world: World) -> None:
 def test_status_of_a_profile_with_nothing_yet_is_empty(world: World) -> None:
     world.change("UPDATE plans SET status = 'archived'")
     world.slot(8 * 24 * 3600 + 1)
-    report = report_status(world.manager, world.engine.parts.limits, world.profile, now=NOON)
+    report = report_status(
+        world.manager,
+        world.engine.parts.limits,
+        world.profile,
+        now=NOON,
+        mode=Mode.AUTO,
+        patience=timedelta(minutes=2),
+    )
     assert (report.posts_per_day, report.last_post, report.next_slot, report.last_decision) == (
         None,
         None,
