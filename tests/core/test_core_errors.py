@@ -44,6 +44,8 @@ def test_codes_are_those_that_rows_and_programs_know() -> None:
         "price_unknown",
         "source_unreadable",
         "writer_failed",
+        "row_unreadable",
+        "id_taken",
         "lease_lost",
         "forbidden_transition",
     }
