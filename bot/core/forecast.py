@@ -44,7 +44,7 @@ def forecast(usage: Usage, limits: Limits, now: datetime, comparison: Comparison
     left = next_month(now) - aware(now)
     posts = int(limits.planned_per_day * (left / timedelta(days=1)))
     if limits.posts_24h is not None:
-        posts = min(posts, int(limits.posts_24h * (left / timedelta(days=1)) + 1))
+        posts = min(posts, int(limits.posts_24h * (left / timedelta(days=1)) + min(1, limits.posts_24h)))
     if limits.posts_month is not None:
         posts = min(posts, max(0, limits.posts_month - usage.posts_month))
     if limits.budget_usd is not None and limits.cost_per_post:

@@ -230,7 +230,7 @@ def test_a_forecast_is_the_plan_for_the_days_that_are_left() -> None:
             "cost_per_post": dollars,
             "budget_usd": st.none() | dollars,
             "posts_month": st.none() | st.integers(0, 500),
-            "posts_24h": st.none() | st.integers(1, 40),
+            "posts_24h": st.none() | st.integers(0, 40),
         }
     ),
     used=dollars,
