@@ -10,6 +10,7 @@ from bot.core.limits import Limits
 from bot.core.states import TweetStatus
 from bot.engine.agenda import gather
 from bot.engine.parts import OutcomeKind
+from bot.engine.writing_ahead import prepare_next
 from tests.engine.test_limits_agent import once, with_caps
 from tests.engine.world import NOON, World
 
@@ -41,7 +42,7 @@ def test_a_slot_beyond_its_tolerance_expires_and_its_draft_waits_for_another(wor
     world.change("UPDATE plans SET late_tolerance_seconds = 600")
     world.slot(0, "missed")
     world.clock.pass_time(11 * MINUTE)
-    assert world.engine.tick(world.profile) == []
+    assert not world.engine.tick(world.profile)
     assert slots(world) == [("expired", "late by 11 min")]
     (row,) = world.tweets()
     assert row.status is TweetStatus.DRAFTED
@@ -50,6 +51,7 @@ def test_a_slot_beyond_its_tolerance_expires_and_its_draft_waits_for_another(wor
     ]
     assert decisions(world) == [("expired", "publish", "late by 11 min")]
     world.slot(1)
+    prepare_next(world.engine.parts, world.profile)
     world.clock.pass_time(1)
     world.engine.tick(world.profile)
     assert [post.text for post in world.x.posts] == ["missed"]

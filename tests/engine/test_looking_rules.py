@@ -53,10 +53,17 @@ def test_drift_is_shown_by_window_where_there_is_one(world: World) -> None:
         RateWindow(name="24h_user", limit=17, remaining=10, resets_at=NOON + HOUR),
         RateWindow(name="15m", limit=100, remaining=100, resets_at=NOON + HOUR),
     ]
+    # Only a ledger that is older than the window knows all of it.
+    world.change(
+        "INSERT INTO api_calls (profile_id, api, kind, endpoint, units, cost_usd, state, at) "
+        "VALUES (:p, 'twitter', 'post', 'POST /2/tweets', 1, 0, 'settled', :at)",
+        p=world.profile_id,
+        at=NOON - timedelta(days=2),
+    )
     with world.manager.transaction() as tx:
         tx.rates.saw(world.profile_id, "POST /2/tweets", windows, now=NOON)
     report = report_usage(world.manager, world.engine.parts.limits, world.profile_id, now=NOON)
-    assert report.drift == {"24h_user": 7}
+    assert report.drift == {"POST /2/tweets (24h_user)": 7}
 
 
 def test_without_a_profile_status_shows_a_verdict_and_nothing_else(world: World) -> None:

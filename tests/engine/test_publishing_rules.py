@@ -33,6 +33,9 @@ def test_a_post_is_recorded_with_all_that_finds_it_again(world: World) -> None:
 def test_a_post_remembers_the_newest_before_it_and_keeps_that_through_its_tries(world: World) -> None:
     world.slot(0, "first")
     world.engine.tick(world.profile)
+    # As X would have numbered it: milliseconds since 1288834974657, above 22 other bits.
+    first = str((int(NOON.timestamp() * 1000) - 1_288_834_974_657) << 22)
+    world.change("UPDATE tweets SET x_tweet_id = :first", first=first)
     world.slot(1, "second")
     world.x.script = ["unreachable"]
     world.clock.pass_time(1)
@@ -40,7 +43,7 @@ def test_a_post_remembers_the_newest_before_it_and_keeps_that_through_its_tries(
     world.clock.pass_time(10)
     world.engine.tick(world.profile)
     second = world.tweets()[1]
-    assert (second.status, second.after_x_id, second.attempts) == (TweetStatus.POSTED, "1000", 2)
+    assert (second.status, second.after_x_id, second.attempts) == (TweetStatus.POSTED, first, 2)
     assert second.first_intent_at == NOON + timedelta(seconds=1)
     assert second.intent_at == NOON + timedelta(seconds=11)
 

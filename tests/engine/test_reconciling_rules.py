@@ -58,7 +58,7 @@ def test_a_post_that_is_found_takes_the_moment_that_x_gives_it(world: World) -> 
     assert world.rows("SELECT tweet_id, profile_id FROM decisions WHERE verdict = 'adopted'") == [
         (row.id, world.profile_id)
     ]
-    assert reads(world) == [(1, "settled", Decimal("0.001"))]
+    assert reads(world) == [(1, "settled", Decimal("0.005"))]
     world.check_books()
 
 
@@ -154,8 +154,8 @@ def test_a_short_timeline_is_read_with_the_smallest_page(world: World) -> None:
     world.engine.tick(world.profile)
     world.clock.pass_time(40)
     assert looked(world) == 0
-    # Only what is newer than the known post is asked for, and paid.
-    assert reads(world) == [(1, "settled", Decimal("0.001"))]
+    # Ten are asked for, and those that are there are paid.
+    assert reads(world) == [(2, "settled", Decimal("0.010"))]
 
 
 @pytest.mark.parametrize(
@@ -223,11 +223,11 @@ def test_a_duplicate_answer_is_looked_up_and_never_sent_again(world: World) -> N
     assert (row.status, row.x_tweet_id, row.posted_at) == (TweetStatus.POSTED, "5", NOON)
 
 
-def test_a_duplicate_answer_whose_post_is_nowhere_ends_the_slot(world: World) -> None:
+def test_a_duplicate_answer_whose_post_is_nowhere_for_a_day_ends_the_slot(world: World) -> None:
     world.x.posts = [LivePost(x_tweet_id="5", text=TEXT, created_at=NOON)]
     unheard(world, "accept")
     world.x.posts = []
-    world.run(200, every=31)
+    world.run(25 * 3600, every=900)
     (row,) = world.tweets()
     assert (row.status, row.reason) == (TweetStatus.FAILED, "duplicate_refused")
     assert world.rows("SELECT status, reason FROM posting_schedule") == [("skipped", "duplicate_refused")]

@@ -216,7 +216,7 @@ def test_a_read_is_settled_at_the_posts_that_it_gave(world: World) -> None:
     given = Timeline(posts=(post(1), post(2), post(3)), rates=(window,))
     assert bought(world, lambda: given) == given
     assert world.rows("SELECT state, units, cost_usd, endpoint, kind, profile_id FROM api_calls") == [
-        ("settled", 3, Decimal("0.003"), READ_TIMELINE, "read", world.profile_id)
+        ("settled", 3, Decimal("0.015"), READ_TIMELINE, "read", world.profile_id)
     ]
     assert world.rows("SELECT endpoint, name, quota, remaining, seen_at FROM rate_windows") == [
         (READ_TIMELINE, "15m", 900, 899, NOON)
@@ -226,7 +226,7 @@ def test_a_read_is_settled_at_the_posts_that_it_gave(world: World) -> None:
 def test_a_read_is_reserved_before_it_is_made(world: World) -> None:
     def read() -> Timeline:
         assert world.rows("SELECT state, units, cost_usd FROM api_calls") == [
-            ("reserved", 10, Decimal("0.010"))
+            ("reserved", 10, Decimal("0.050"))
         ]
         return Timeline(posts=())
 
@@ -237,11 +237,11 @@ def test_a_read_is_reserved_before_it_is_made(world: World) -> None:
 @pytest.mark.parametrize(
     ("error", "served", "booked"),
     [
-        (Retryable("503", code="x_trouble"), 0, ("released", 10, Decimal("0.010"))),
-        (Retryable("503", code="x_trouble"), 4, ("settled", 4, Decimal("0.004"))),
-        (Retryable("silence", code="no_answer"), 0, ("unknown", 10, Decimal("0.010"))),
-        (Retryable("silence", code="no_answer"), 4, ("unknown", 10, Decimal("0.010"))),
-        (OutcomeUnknown("noise", code="unreadable_answer"), 0, ("unknown", 10, Decimal("0.010"))),
+        (Retryable("503", code="x_trouble"), 0, ("released", 10, Decimal("0.050"))),
+        (Retryable("503", code="x_trouble"), 4, ("settled", 4, Decimal("0.020"))),
+        (Retryable("silence", code="no_answer"), 0, ("unknown", 10, Decimal("0.050"))),
+        (Retryable("silence", code="no_answer"), 4, ("unknown", 10, Decimal("0.050"))),
+        (OutcomeUnknown("noise", code="unreadable_answer"), 0, ("unknown", 10, Decimal("0.050"))),
     ],
 )
 def test_a_read_that_failed_costs_what_x_may_have_served(

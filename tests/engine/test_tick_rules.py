@@ -7,10 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from bot.core.errors import DatabaseUnavailable, UsageUnreadable, WriterFailed
+from bot.core.errors import DatabaseUnavailable, UsageUnreadable
 from bot.core.states import TweetStatus
 from bot.engine.parts import OutcomeKind, leased
 from bot.engine.reconciling import Unsettled
+from bot.engine.writing_ahead import prepare_next
 from tests.engine.world import NOON, Killed, World
 
 
@@ -77,11 +78,11 @@ def test_nothing_new_goes_out_before_what_is_unknown_is_settled(world: World) ->
 
 
 def test_a_tick_that_fails_says_so_and_raises(world: World) -> None:
-    world.slot(0)
-    world.writer.fails = WriterFailed("the model is silent", fix="wait")
-    with pytest.raises(WriterFailed):
+    world.slot(0, "can't be weighed")
+    world.change("ALTER TABLE rate_windows RENAME TO lost")
+    with pytest.raises(UsageUnreadable) as raised:
         world.engine.tick(world.profile)
-    assert decisions(world)[-1] == ("failed", "publish", "the model is silent - wait")
+    assert decisions(world)[-1] == ("failed", "publish", raised.value.line)
     with leased(world.new_engine().parts, world.profile) as lease:
         assert lease is not None
 
@@ -100,8 +101,8 @@ def test_a_post_is_blind_without_the_database(world: World) -> None:
 def test_a_draft_that_awaits_approval_is_told_and_not_posted(world: World) -> None:
     world.change("UPDATE profiles SET mode = 'review'")
     world.slot(0)
-    outcomes = world.engine.tick(world.profile)
-    assert outcomes == ()
+    prepare_next(world.engine.parts, world.profile)
+    assert world.engine.tick(world.profile) == ()
     (row,) = world.tweets()
     assert row.status is TweetStatus.AWAITING_APPROVAL
     assert world.rows("SELECT verdict, reason, slot_id, tweet_id FROM decisions WHERE kind = 'publish'") == [
@@ -127,6 +128,8 @@ def test_a_dry_run_shows_the_post_and_skips_its_slot(world: World) -> None:
 
 def test_a_slot_without_a_draft_is_written_for_and_posted(world: World) -> None:
     world.slot(0)
+    assert world.engine.tick(world.profile) == ()
+    prepare_next(world.engine.parts, world.profile)
     (outcome,) = world.engine.tick(world.profile)
     assert outcome.kind is OutcomeKind.POSTED
     assert [post.text for post in world.x.posts] == ["Fact number 0 about the sea."]
@@ -140,13 +143,13 @@ def test_a_slot_for_which_the_guard_takes_no_draft_says_why(world: World) -> Non
         for number, item in enumerate(world.sources.items)
     )
     world.slot(0)
-    (outcome,) = world.engine.tick(world.profile)
-    assert (outcome.kind, outcome.reason) == (OutcomeKind.REJECTED, "length")
-    assert "over 280" in outcome.detail
+    assert prepare_next(world.engine.parts, world.profile) is None
     (slot,) = world.rows("SELECT id, status FROM posting_schedule")
-    assert world.rows("SELECT verdict, reason, slot_id FROM decisions WHERE kind = 'publish'") == [
-        ("rejected", outcome.detail, slot.id)
-    ]
+    ((verdict, reason, slot_id),) = world.rows(
+        "SELECT verdict, reason, slot_id FROM decisions WHERE kind = 'prepare'"
+    )
+    assert (verdict, slot_id) == ("rejected", slot.id)
+    assert "over 280" in reason
     assert world.x.calls == 0
 
 
