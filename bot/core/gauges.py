@@ -74,9 +74,10 @@ def bounded(window: RateWindow, now: datetime) -> RateWindow:
     """The window with a reset that its own length allows, whatever the answer said.
 
     A day at most, a quarter of an hour for windows of that length, and for a month's cap the month.
+    One that ended before is over, however long ago.
     """
     last = next_month(now) if window.name == "usage_cap" else now + _LENGTHS.get(window.name, _LONGEST)
-    return replace(window, resets_at=min(window.resets_at, last))
+    return replace(window, resets_at=max(now - _LONGEST, min(window.resets_at, last)))
 
 
 def month_start(now: datetime) -> datetime:

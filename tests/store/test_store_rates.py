@@ -251,3 +251,15 @@ def test_a_call_whose_answer_nobody_heard_is_taken_off_what_was_left_before_it(
     # What X said after the call has counted it already.
     assert {one.window.name: one.window.remaining for one in ours} == {**left, "24h_user": 4}
     assert {one.window.name: one.window.remaining for one in theirs} == left
+
+
+@pytest.mark.parametrize("name", ["15m", "24h_user", "rate", "usage_cap"])
+def test_a_reset_of_long_ago_is_over_and_kept_as_such(
+    manager: DatabaseManager, profile: Profile, name: str
+) -> None:
+    """X, or something on the way to it, said 0, which is in the year 1970."""
+    window = a_window(name, limit=100, remaining=0, resets_at=datetime.fromtimestamp(0, UTC))
+    with manager.transaction() as tx:
+        assert tx.rates.saw(profile.id, CREATE_POST, [window], now=NOW) == {}
+
+    assert usage_of(manager, profile).seen == ()
