@@ -13,6 +13,9 @@ from bot.x.line import Deadline, LineAdapter
 from bot.x.problems import Answer
 
 _TWEEPY_HOST = "https://api.twitter.com"
+# A page of a hundred posts with all their fields stays far below it.
+MOST_BYTES = 8 * 1024 * 1024
+_PIECE = 65_536
 
 
 class ErrorAnswer(Exception):
@@ -52,7 +55,7 @@ class XSession(requests.Session):
         Raises:
             ErrorAnswer: the status is outside 200-299.
             requests.Timeout: the overall time, twice the read timeout, was over.
-            requests.RequestException: no answer, for any other reason.
+            requests.RequestException: no answer, for any other reason, or one of no end.
         """
         response = self._send(request, **kwargs)
         if not Http.OK <= response.status_code < Http.MULTIPLE_CHOICES:
@@ -64,7 +67,7 @@ class XSession(requests.Session):
         with Deadline(self._seconds) as deadline, closing(LineAdapter(deadline)) as adapter:
             try:
                 with closing(adapter.send(request, stream=True, timeout=self._timeouts, **known)) as response:
-                    _ = response.content  # reads it, within the deadline
+                    _read(response)
             except requests.RequestException as error:
                 # It carries the request, and that the Authorization header.
                 error.request = None
@@ -74,6 +77,20 @@ class XSession(requests.Session):
         if deadline.passed:
             raise requests.Timeout("the call took too long altogether")
         return response
+
+
+def _read(response: requests.Response) -> None:
+    """Reads the body, unpacked, within the deadline and within bounds.
+
+    Raises:
+        requests.RequestException: it is longer than any of X's.
+    """
+    body = bytearray()
+    for piece in response.iter_content(_PIECE):
+        body += piece
+        if len(body) > MOST_BYTES:
+            raise requests.RequestException(f"the answer is longer than {MOST_BYTES} bytes")
+    response._content = bytes(body)  # noqa: SLF001 - requests has no reading within bounds
 
 
 def as_answer(response: requests.Response) -> Answer:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError
 
 from bot.core.errors import Fatal, OutcomeUnknown, Retryable, ServiceError
+from bot.x import session
 from bot.x.answers import silence
 from bot.x.line import Deadline
+from tests.x.conftest import answer
 
 if TYPE_CHECKING:
     from bot.x.client import XClient
@@ -180,3 +183,15 @@ def test_no_error_carries_the_request_with_its_keys(x: ScriptedX, client: XClien
         client.create_post("hello")
     cause: Any = caught.value.__cause__
     assert cause.request is None
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_an_answer_of_no_end_is_no_answer(
+    x: ScriptedX, client: XClient, monkeypatch: pytest.MonkeyPatch, *, packed: bool
+) -> None:
+    monkeypatch.setattr(session, "MOST_BYTES", 100_000)  # or the test would have to fill the memory
+    body = b'{"data": {"id": "1", "text": "hello"}, "more": "' + b"a" * 200_000 + b'"}'
+    head = {"Content-Encoding": "gzip"} if packed else {}
+    x.plays(answer(201, gzip.compress(body) if packed else body, head))
+    assert outcome(lambda: client.create_post("hello")) == (OutcomeUnknown, "no_answer")
+    assert outcome(client.me) == (Retryable, "no_answer")
