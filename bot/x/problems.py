@@ -161,7 +161,13 @@ def _are_numbered(errors: list[Any]) -> bool:
 
 def _prose(parts: list[dict[str, Any]], *keys: str) -> list[str]:
     texts = [part[key] for part in parts for key in keys if isinstance(part.get(key), str)]
-    return [text for text in dict.fromkeys(" ".join(text.split()) for text in texts) if text]
+    return [text for text in dict.fromkeys(map(_readable, texts)) if text]
+
+
+def _readable(text: str) -> str:
+    """The text in one line. What can't be shown, a terminal might obey and no row can hold."""
+    line = " ".join(text.split())
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in line)
 
 
 def _parts(document: Any) -> Iterator[dict[str, Any]]:

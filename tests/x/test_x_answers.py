@@ -228,6 +228,16 @@ def test_x_explains_itself_in_the_message(x: ScriptedX, client: XClient) -> None
         client.create_post("hello")
 
 
+def test_what_x_says_can_be_shown_and_kept(x: ScriptedX, client: XClient) -> None:
+    x.answers(400, problem("Half a\ud800 pair, a\0 nul and\n a \x1b[2Jcommand."))
+    with pytest.raises(Refused) as caught:
+        client.create_post("hello")
+    assert str(caught.value).endswith(
+        "Half a\N{REPLACEMENT CHARACTER} pair, a\N{REPLACEMENT CHARACTER} nul "
+        "and a \N{REPLACEMENT CHARACTER}[2Jcommand."
+    )
+
+
 DAY = {"x-app-limit-24hour-remaining": "0", "x-app-limit-24hour-reset": str(EPOCH + 9 * 3600)}
 QUARTER = {"x-rate-limit-remaining": "0", "x-rate-limit-reset": str(EPOCH)}
 MONTHLY = problem("", "usage-capped", period="Monthly")
