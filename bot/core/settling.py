@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from bot.core.model import LivePost, Timeline, Tweet
 from bot.core.snowflakes import is_before
-from bot.core.text import fingerprint, links
+from bot.core.text import fingerprint, links, unescape
 
 ABSENT_LOOKS = 2
 MAX_RESENDS = 1
@@ -106,14 +106,16 @@ def match(tweet: Tweet, posts: Sequence[LivePost]) -> LivePost | None:
 
     A post from before the first intent is another one, and so is one whose links stand for
     something else. Of several the newest is taken. (The fingerprint alone counts every link the
-    same, because X rewrites links.)
+    same, because X rewrites links. Escapes are undone in all that a timeline shows: on a server that
+    makes none, those that were written are lost.)
     """
     wanted = {_plain(link) for link in links(tweet.text)}
+    prints = {tweet.fingerprint, fingerprint(unescape(tweet.text))}
     same = [
         post
         for post in posts
         if not _from_before(tweet, post)
-        and fingerprint(post.text, post.links) == tweet.fingerprint
+        and fingerprint(post.text, post.links) in prints
         and _may_be(wanted, post)
     ]
     return max(same, key=_newest, default=None)

@@ -13,10 +13,13 @@ from http import HTTPStatus as Http
 from typing import Any, NamedTuple
 
 from bot.core.model import Account, LivePost, Posted
+from bot.core.text import unescape
 from bot.x.problems import Answer
 
 # Source: the TweetId and UserId patterns of X's OpenAPI document.
 _ID = re.compile(r"[0-9]{1,19}")
+# X began in the first; sums of moments after the last can't be told.
+_YEARS = range(2006, 2200)
 _MEDIA_ADDRESS = re.compile(r"https?://([\w-]+\.)*(x|twitter)\.com/.*/(photo|video)/[0-9]+")
 
 
@@ -55,7 +58,7 @@ def read_posted(answer: Answer, *, sent: str) -> Posted:
     if not isinstance(data, dict) or not is_id(data.get("id")):
         raise UnreadableBody(answer)
     text = data.get("text")
-    shown = _shown(text) if isinstance(text, str) else sent
+    shown = unescape(text) if isinstance(text, str) else sent
     return Posted(x_tweet_id=data["id"], text=shown, rates=answer.rates)
 
 
@@ -150,7 +153,7 @@ def _posts(answer: Answer, data: Any) -> tuple[LivePost, ...]:
 def _live_post(row: Mapping[str, Any]) -> LivePost:
     return LivePost(
         x_tweet_id=row["id"],
-        text=_shown(row["text"]),
+        text=unescape(row["text"]),
         created_at=_moment(row.get("created_at")),
         reply_to=_reply_to(row),
         links=_links(row),
@@ -158,15 +161,10 @@ def _live_post(row: Mapping[str, Any]) -> LivePost:
     )
 
 
-def _shown(text: str) -> str:
-    # X escapes these three, and no others, in every text it returns.
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-
-
 def _moment(value: object) -> datetime | None:
     try:
         moment = datetime.fromisoformat(str(value))
-        return moment.astimezone(UTC) if moment.tzinfo else None
+        return moment.astimezone(UTC) if moment.tzinfo and moment.year in _YEARS else None
     except (ValueError, OverflowError):
         return None
 

@@ -55,6 +55,13 @@ def test_the_live_post_with_the_text_is_the_tweet() -> None:
     assert match(tweet("The tide turns twice."), posts) == posts[1]
 
 
+def test_a_text_that_speaks_of_entities_is_found_on_a_server_that_makes_none() -> None:
+    """A timeline's texts are unescaped when they are read; such a server sent them as they were."""
+    sent = tweet("AT&amp;T is written with &lt;amp&gt;")
+    assert match(sent, [live(1, "AT&T is written with <amp>")]) is not None
+    assert match(sent, [live(1, "AT+T is written with <amp>")]) is None
+
+
 def test_a_timeline_without_the_text_has_no_match() -> None:
     assert match(tweet(), [live(1, "Another text")]) is None
     assert match(tweet(), []) is None
