@@ -47,7 +47,8 @@ class Look:
             self.tweet.id,
             TweetStatus.POSTED,
             x_tweet_id=found.x_tweet_id,
-            posted_at=max(found.created_at or self.now, self.tweet.intent_at or self.now),
+            # Clocks differ, but it was there before it was found.
+            posted_at=min(max(found.created_at or self.now, self.tweet.intent_at or self.now), self.now),
             reason=ADOPTED,
         )
         for call in self.tx.ledger.of_tweet(self.tweet.id):

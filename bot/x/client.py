@@ -163,6 +163,8 @@ class XClient:
             token, whole = page.token, whole and page.whole
             if token is None or len(posts) >= limit:
                 break
+        # Posts that came twice stand for others that didn't come.
+        whole = whole and len({post.x_tweet_id for post in posts}) == len(posts)
         complete = token is None and len(posts) <= limit and len(posts) < _OLDEST_SHOWN
         return Timeline(posts=tuple(posts[:limit]), complete=complete, whole=whole, rates=rates)
 

@@ -42,6 +42,18 @@ def decisions(world: World) -> list[tuple[object, ...]]:
     return [tuple(row) for row in found]
 
 
+def test_a_post_is_no_younger_than_the_look_that_found_it(world: World) -> None:
+    unheard(world, "error_after")
+    (live,) = world.x.posts
+    later = NOON + timedelta(days=900)
+    world.x.posts = [LivePost(x_tweet_id=live.x_tweet_id, text=live.text, created_at=later)]
+    world.x.visibility = timedelta(days=-1000)
+    world.clock.pass_time(40)
+    assert looked(world) == 0
+    (row,) = world.tweets()
+    assert (row.status, row.posted_at) == (TweetStatus.POSTED, NOON + timedelta(seconds=40))
+
+
 def test_a_post_that_is_found_takes_the_moment_that_x_gives_it(world: World) -> None:
     unheard(world, "error_after")
     made = NOON + timedelta(seconds=7)

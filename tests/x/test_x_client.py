@@ -141,6 +141,8 @@ def test_a_reply_is_known_by_the_newest_name_too(x: ScriptedX, client: XClient) 
         {"entities": [], "referenced_tweets": {}, "public_metrics": [], "created_at": "yesterday"},
         {"entities": {"urls": [None, {"url": 3}]}, "referenced_tweets": [3, {"type": "replied_to"}]},
         {"created_at": "2026-08-01T10:00:00"},
+        {"created_at": "9999-12-31T23:59:59Z"},
+        {"created_at": "1970-01-01T00:00:00Z"},
     ],
 )
 def test_odd_trimmings_leave_the_post(x: ScriptedX, client: XClient, odd: dict[str, Any]) -> None:
@@ -248,6 +250,14 @@ def test_only_a_page_that_counts_its_posts_without_errors_is_whole(
     assert client.timeline("77").whole
     x.answers(200, {"meta": {"result_count": 0}})
     assert client.timeline("77").whole
+
+
+def test_posts_that_come_twice_stand_for_some_that_did_not_come(x: ScriptedX, client: XClient) -> None:
+    x.answers(200, {"data": [post(9), post(9)], "meta": {"result_count": 2}})
+    assert not client.timeline("77").whole
+    first = {"data": [post(9), post(8)], "meta": {"result_count": 2, "next_token": "on"}}
+    x.plays_answers((200, first), (200, {"data": [post(8)], "meta": {"result_count": 1}}))
+    assert not client.timeline("77").whole
 
 
 @pytest.mark.parametrize("odd", [0, 1, 2])
