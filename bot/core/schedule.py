@@ -33,10 +33,14 @@ class Missed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overdue:
-    """What to do about all slots whose moment has come: at most one is posted now."""
+    """What to do about all slots whose moment has come: at most one is posted now.
+
+    That is `due`, or one of those `behind` it, in their order, while `due` has nothing to post.
+    """
 
     due: Slot | None
     missed: tuple[Missed, ...]
+    behind: tuple[Slot, ...] = ()
 
 
 def moment(day: date, clock_time: time, zone: str) -> datetime:
@@ -93,5 +97,6 @@ def settle_overdue(overdue: Sequence[Slot], *, now: datetime, tolerance: timedel
         return Overdue(
             due=on_time[0] if on_time else None,
             missed=(Missed(slot=late[0], reason=f"late by {minutes} min"),),
+            behind=tuple(on_time[1:]),
         )
-    return Overdue(due=waiting[0] if waiting else None, missed=())
+    return Overdue(due=waiting[0] if waiting else None, missed=(), behind=tuple(waiting[1:]))

@@ -98,7 +98,22 @@ class PostingEngine:
                     profile, agenda.now, "nothing", "nothing is ready yet", until=min(later, default=None)
                 )
             return outcomes
-        return self._post_slot(profile, lease, agenda, choice.due)
+        return self._post_slot(profile, lease, agenda, self._ready_first(choice.due, choice.behind))
+
+    def _ready_first(self, due: Slot, behind: Sequence[Slot]) -> Slot:
+        """The first slot whose draft is there and approved, so that a hanging model holds no other up.
+
+        Returns:
+            `due` where none is ready: what it waits for is what a tick says.
+        """
+        if not behind:
+            return due
+        with self.parts.database.transaction() as tx:
+            for slot in (due, *behind):
+                tweet = tx.tweets.of_slot(slot.id)
+                if tweet is not None and tweet.status is not TweetStatus.AWAITING_APPROVAL:
+                    return slot
+        return due
 
     def _resume(self, profile: Profile, lease: Lease, agenda: Agenda) -> Sequence[Outcome]:
         """Goes on with what was tried before, and with threads at the part where they stopped."""

@@ -64,7 +64,7 @@ def test_a_late_slot_gives_way_to_the_one_whose_time_it_is(age: float) -> None:
 
 def test_of_two_slots_on_time_the_earlier_goes_first_and_the_other_waits() -> None:
     later, earlier = aged(0.5, 1)
-    assert settle([later, earlier]) == Overdue(due=earlier, missed=())
+    assert settle([later, earlier]) == Overdue(due=earlier, missed=(), behind=(later,))
 
 
 @pytest.mark.parametrize("count", [2, 3, 12, 48])

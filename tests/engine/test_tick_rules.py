@@ -244,3 +244,30 @@ def test_a_process_that_must_end_leaves_its_call_unknown(world: World) -> None:
     assert world.rows("SELECT verdict, kind, tweet_id, reason FROM decisions WHERE verdict = 'unknown'") == [
         ("unknown", "reconcile", row.id, "its process ended before the outcome was saved")
     ]
+
+
+def test_a_slot_without_a_draft_holds_no_other_up(world: World) -> None:
+    world.slot(0)
+    world.slot(1, "ready")
+    world.slot(2, "ready too")
+    world.clock.pass_time(3)
+    assert [one.kind for one in world.engine.tick(world.profile)] == [OutcomeKind.POSTED]
+    world.clock.pass_time(20)
+    assert [one.kind for one in world.engine.tick(world.profile)] == [OutcomeKind.POSTED]
+    assert (world.x.count("ready"), world.x.count("ready too")) == (1, 1)
+    assert world.engine.tick(world.profile) == ()
+    assert world.rows("SELECT status FROM posting_schedule ORDER BY due_at") == [
+        ("planned",),
+        ("done",),
+        ("done",),
+    ]
+    assert decisions(world)[-1] == ("nothing", "publish", "no draft is ready yet")
+
+
+def test_a_draft_that_awaits_approval_holds_no_other_up(world: World) -> None:
+    world.slot(0, "not seen yet")
+    world.slot(1, "approved")
+    world.change("UPDATE tweets SET status = 'awaiting_approval' WHERE text = 'not seen yet'")
+    world.clock.pass_time(2)
+    assert [one.kind for one in world.engine.tick(world.profile)] == [OutcomeKind.POSTED]
+    assert (world.x.count("not seen yet"), world.x.count("approved")) == (0, 1)
