@@ -202,7 +202,7 @@ class LimitsAgent:
 
 
 def _block(error: ServiceError, endpoint: str, now: datetime) -> tuple[str, RateWindow] | None:
-    if error.code == "keys_missing":
+    if error.code in {"keys_missing", "wrong_address"}:
         return None  # X was not asked, so it has closed nothing
     if isinstance(error, Fatal):
         until, name, where = now + _KEYS_PROBE, "keys", EVERY_ENDPOINT

@@ -158,6 +158,7 @@ def test_a_cap_that_is_no_amount_or_number_from_zero_is_refused(world: World, ca
     [
         (Fatal(code="keys_invalid"), ("*", "keys", timedelta(minutes=15), "keys_invalid")),
         (Fatal(code="keys_missing"), None),
+        (Fatal(code="wrong_address"), None),
         (Retryable(code="rate_limited"), (READ_POSTS, "block", timedelta(minutes=15), "rate_limited")),
         (
             Retryable(code="rate_limited", until=NOON + 3 * HOUR),
