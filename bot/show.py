@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # `check` answers without a database, and so without loading 
     from bot.engine.looking import StatusReport, UsageReport
 
 BAR_WIDTH = 20
+_TOLD_IN_SECONDS = 120
 _NOT_KEPT = "not kept: it isn't posted later; with --queue the worker posts it as soon as it may"
 NARROW = 70
 
@@ -226,8 +227,9 @@ def _life(report: StatusReport, zone: tzinfo) -> str:
     if worker.since is None:
         return "[yellow]none runs[/]"
     if not worker.alive and worker.last_seen is not None:
-        minutes = int((report.as_of - worker.last_seen).total_seconds() // 60)
-        return f"[yellow]no beat for {minutes} min[/], started {moment(worker.since, zone)}"
+        seconds = int((report.as_of - worker.last_seen).total_seconds())
+        silent = f"{seconds} s" if seconds < _TOLD_IN_SECONDS else f"{seconds // 60} min"
+        return f"[yellow]no beat for {silent}[/], started {moment(worker.since, zone)}"
     other = f" in mode {profile.mode.value}" if profile and profile.mode is not report.mode else ""
     return f"alive since {moment(worker.since, zone)}{other}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -176,22 +176,34 @@ def _paused(profile: Profile) -> Wait:
 
 
 def _life(tx: Transaction, profile: Profile | None, *, now: datetime, patience: timedelta) -> WorkerLife:
-    """Reads a worker's life: its start without a stop after it, and the rows that its ticks leave."""
-    start = _running_start(tx.decisions.last(None, limit=_STARTS_READ, kinds=("start", "stop")))
+    """Reads a worker's life: a start without a stop after it, and the rows that its ticks leave.
+
+    Those rows don't name the worker: what was left while a later worker ran that has stopped by now
+    may be that one's, and shows no life of an earlier one.
+    """
     ticks = tx.decisions.last(profile.id, limit=_TICKS_READ, kinds=("publish",)) if profile else ()
-    beats = [one.last_at or one.at for one in ticks if one.verdict in _LEFT_BY_TICKS]
-    life = WorkerLife(since=start.at if start else None, last_beat=max(beats, default=None))
-    seen = life.last_seen
-    return replace(life, alive=start is not None and seen is not None and now - seen <= patience)
+    beats = [at for one in ticks if one.verdict in _LEFT_BY_TICKS for at in (one.at, one.last_at or one.at)]
+    over: list[tuple[datetime, datetime]] = []
+    silent = WorkerLife()
+    for since, stopped in _runs(tx.decisions.last(None, limit=_STARTS_READ, kinds=("start", "stop"))):
+        if stopped is not None:
+            over.append((since, stopped))
+            continue
+        own = [at for at in beats if at >= since and not any(begun <= at <= end for begun, end in over)]
+        life = WorkerLife(since=since, last_beat=max(own, default=None))
+        if life.last_seen is not None and now - life.last_seen <= patience:
+            return replace(life, alive=True)
+        if not over and silent.since is None:
+            silent = life
+    return silent
 
 
-def _running_start(rows: Sequence[DecisionRecord]) -> DecisionRecord | None:
-    """The newest start whose worker has not stopped since; rows come newest first."""
-    stopped: set[object] = set()
+def _runs(rows: Sequence[DecisionRecord]) -> Iterator[tuple[datetime, datetime | None]]:
+    """When each worker started and stopped, newest first as the rows are."""
+    stopped: dict[object, datetime] = {}
     for row in rows:
         holder = row.numbers.get("holder")
         if row.kind == "stop":
-            stopped.add(holder)
-        elif holder not in stopped:
-            return row
-    return None
+            stopped[holder] = row.at
+        else:
+            yield row.at, stopped.get(holder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -140,6 +141,10 @@ def test_status_says_whether_a_worker_is_alive(cli: Cli, rows: Rows) -> None:
     silent = cli.json("status")["worker"]
     assert (silent["alive"], silent["since"] is not None) == (False, True)
     assert "no beat for 12 min" in cli("status").out
+
+    quick = {"BOT_LEASE_SECONDS": "20", "BOT_TICK_SECONDS": "1", "X_TIMEOUT_SECONDS": "5"}
+    rows.execute(mark.format(profile=one, at="61 seconds", kind="publish", verdict="nothing"))
+    assert re.search(r"no beat for 6\d s,", cli("status", **quick).out)
 
     rows.execute(mark.format(profile=one, at="2 seconds", kind="publish", verdict="nothing"))
     assert cli.json("status")["worker"]["alive"] is True

@@ -12,7 +12,7 @@ from bot.core.limits import Allow, Gauge, Limits, Wait
 from bot.core.model import DecisionRecord, LivePost, RateWindow
 from bot.core.states import Mode, TweetStatus
 from bot.engine.auditing import audit, audit_if_due
-from bot.engine.looking import report_status, report_usage
+from bot.engine.looking import WorkerLife, report_status, report_usage
 from bot.engine.noting import noted, weighed
 from tests.core.makers import slot, tweet
 from tests.engine.test_limits_agent import with_caps
@@ -123,6 +123,84 @@ def test_status_of_a_profile_with_nothing_yet_is_empty(world: World) -> None:
         None,
         None,
     )
+
+
+# The worker's life.
+
+
+def lives(world: World, *rows: tuple[int, str, str]) -> WorkerLife:
+    """The life that rows of a kind, each so many seconds after noon and of a holder, tell at their end."""
+    with world.manager.transaction() as tx:
+        for seconds, kind, holder in rows:
+            tx.decisions.record(
+                DecisionRecord(
+                    at=NOON + timedelta(seconds=seconds),
+                    kind=kind,
+                    verdict="nothing" if kind == "publish" else kind,
+                    reason=f"{seconds}",
+                    profile_id=world.profile_id if kind == "publish" else None,
+                    numbers={} if kind == "publish" else {"holder": holder},
+                )
+            )
+    return report_status(
+        world.manager,
+        world.engine.parts.limits,
+        world.profile,
+        now=NOON + timedelta(seconds=rows[-1][0] + 5),
+        mode=Mode.AUTO,
+        patience=timedelta(minutes=2),
+    ).worker
+
+
+def test_a_killed_worker_is_not_alive_by_the_beats_of_a_later_one_that_stopped(
+    world: World,
+) -> None:
+    life = lives(
+        world,
+        (0, "start", "killed"),
+        (5, "publish", "killed"),
+        (600, "start", "next"),
+        (605, "publish", "next"),
+        (610, "stop", "next"),
+    )
+    assert life == WorkerLife()
+
+
+def test_a_worker_lives_on_when_one_that_came_after_it_stops(world: World) -> None:
+    life = lives(
+        world,
+        (0, "start", "first"),
+        (600, "start", "second"),
+        (605, "publish", "either"),
+        (610, "stop", "second"),
+        (615, "publish", "first"),
+    )
+    assert life == WorkerLife(alive=True, since=NOON, last_beat=NOON + timedelta(seconds=615))
+
+
+def test_a_worker_is_alive_before_its_first_beat_after_the_one_before_it_stopped(world: World) -> None:
+    life = lives(
+        world,
+        (0, "start", "old"),
+        (600, "start", "new"),
+        (605, "publish", "old"),
+        (610, "stop", "old"),
+    )
+    assert (life.alive, life.since) == (True, NOON + timedelta(seconds=600))
+
+
+def test_a_worker_that_was_killed_last_is_told_with_its_last_beat(world: World) -> None:
+    start = lives(world, (0, "start", "killed"), (5, "publish", "killed"))
+    assert start.alive
+    later = report_status(
+        world.manager,
+        world.engine.parts.limits,
+        world.profile,
+        now=NOON + HOUR,
+        mode=Mode.AUTO,
+        patience=timedelta(minutes=2),
+    ).worker
+    assert later == WorkerLife(alive=False, since=NOON, last_beat=NOON + timedelta(seconds=5))
 
 
 # Decision rows.
