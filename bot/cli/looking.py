@@ -73,13 +73,15 @@ def why(settings: Settings, options: argparse.Namespace) -> int:
     """What was decided, and because of what."""
     from bot.answers import decisions_json, to_json
     from bot.bootstrap import open_bot
+    from bot.engine.looking import report_decisions
     from bot.show import show_decisions
 
     with open_bot(settings, sandbox=options.sandbox) as bot:
         profile = bot.known_profile(options.profile)
-        with bot.manager.transaction() as tx:
-            decisions = tx.decisions.last(profile.id if profile else None, limit=options.last)
-        decisions = [replace(one, reason=options.redact(one.reason)) for one in decisions]
+        decisions = [
+            replace(one, reason=options.redact(one.reason))
+            for one in report_decisions(bot.manager, profile, limit=options.last)
+        ]
     if options.json:
         sys.stdout.write(to_json(decisions_json(decisions)) + "\n")
     else:

@@ -106,6 +106,15 @@ def report_usage(
     )
 
 
+def report_decisions(database: Database, profile: Profile | None, *, limit: int) -> Sequence[DecisionRecord]:
+    """The newest decisions for a profile and those that concern all, as a worker's start; newest first."""
+    with database.transaction() as tx:
+        found = list(tx.decisions.last(None, limit=limit))
+        if profile is not None:
+            found += tx.decisions.last(profile.id, limit=limit)
+    return sorted(found, key=lambda one: one.last_at or one.at, reverse=True)[:limit]
+
+
 def _comparison(tx: Transaction, agent: LimitsAgent, profile_id: ProfileId | None) -> Comparison | None:
     price = agent.prices(tx).own_post_read
     if profile_id is None or price is None:

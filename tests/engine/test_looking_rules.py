@@ -12,7 +12,7 @@ from bot.core.limits import Allow, Gauge, Limits, Wait
 from bot.core.model import DecisionRecord, LivePost, RateWindow
 from bot.core.states import Mode, TweetStatus
 from bot.engine.auditing import audit, audit_if_due
-from bot.engine.looking import WorkerLife, report_status, report_usage
+from bot.engine.looking import WorkerLife, report_decisions, report_status, report_usage
 from bot.engine.noting import noted, weighed
 from tests.core.makers import slot, tweet
 from tests.engine.test_limits_agent import with_caps
@@ -204,6 +204,14 @@ def test_a_worker_that_was_killed_last_is_told_with_its_last_beat(world: World) 
 
 
 # Decision rows.
+
+
+def test_the_decisions_of_a_profile_are_told_with_what_the_worker_did_for_all(world: World) -> None:
+    lives(world, (0, "start", "one"), (5, "publish", "one"), (6, "stop", "one"), (7, "start", "two"))
+    told = report_decisions(world.manager, world.profile, limit=3)
+    assert [one.kind for one in told] == ["start", "stop", "publish"]
+    assert [one.kind for one in report_decisions(world.manager, None, limit=9)] == ["start", "stop", "start"]
+
 
 GAUGES = (
     Gauge(name="posts_24h", used=Decimal(3), cap=Decimal(17), window="24h"),
