@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 # In a checkout the bot lies beside this folder and need not be installed; a wheel carries this folder
@@ -47,19 +48,28 @@ def _alone(beside: Connection) -> Iterator[None]:
 
 
 def main() -> None:
-    """Uses the connection in the configuration's attributes, else `DATABASE_URL`."""
+    """Uses the connection in the configuration's attributes, else `DATABASE_URL`.
+
+    Raises:
+        CommandError: there is no database to work on; alembic tells it in one line.
+    """
     handed: Connection | None = context.config.attributes.get("connection")
     if handed is not None:
         run(handed)
         return
     from bot.bootstrap import release_database_url
-    from bot.store.connect import create_engine_for
+    from bot.core.errors import BotError
+    from bot.store.manager import DatabaseManager
 
-    engine = create_engine_for(release_database_url())
-    with engine.connect() as connection:
+    try:
+        manager = DatabaseManager(release_database_url())
+        manager.ping()
+    except BotError as error:
+        raise CommandError(error.line) from error
+    with manager.engine.connect() as connection:
         run(connection)
         connection.commit()
-    engine.dispose()
+    manager.close()
 
 
 main()

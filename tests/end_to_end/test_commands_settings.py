@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from sqlalchemy import URL
 
 from bot.sandbox import Sandbox
 from tests.end_to_end.conftest import NO_KEYS, Cli, Rows, events, one_object, said
+from tests.support.processes import ROOT
 
 Texts = Callable[[], list[str]]
 
@@ -215,6 +218,33 @@ def test_a_database_without_tables_asks_for_the_migration(
     (line,) = said(result)
     assert "alembic upgrade head" in line
     assert local_x.calls == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "wrong", "right"),
+    [
+        ("postgresql://bot:hidden-pw@127.0.0.1:{port}/bot", "127.0.0.1/bot does not answer", "DATABASE_URL"),
+        ("mysql://bot:hidden-pw@127.0.0.1/bot", "mysql://", "postgresql://"),
+        ("hidden-pw", "DATABASE_URL can't be read", "postgresql://"),
+    ],
+)
+def test_a_migration_that_finds_no_database_says_so_in_one_line(
+    cli: Cli, closed_port: int, address: str, wrong: str, right: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", str(ROOT / "alembic.ini"), "upgrade", "head"],
+        env=cli.process.full_environment(DATABASE_URL=address.format(port=closed_port)),
+        cwd=cli.process.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert wrong in line
+    assert right in line
+    assert "hidden-pw" not in line
 
 
 def test_an_older_schema_asks_for_the_migration(cli: Cli, rows: Rows, local_x: Sandbox) -> None:
