@@ -13,6 +13,7 @@ from bot.bootstrap import Bot
 from bot.core.errors import BotError
 from bot.core.model import Profile
 from bot.engine.limits_agent import OWNS_APP
+from bot.engine.looking import report_usage
 from bot.redaction import Redaction
 from bot.store.schema import HEAD, UPGRADE, missing_constraints, missing_tables, revision
 
@@ -134,9 +135,23 @@ def _x_keys(bot: Bot) -> Check:
             fix="create them at developer.x.com with Read and write permission, and set all four",
         )
     known = bot.known_profile()
+    if known is not None and (refused := _refused(bot, known)) is not None:
+        return Check(
+            name="x_keys",
+            status="fail",
+            detail=f"X refused ({refused}) not long ago",
+            fix="correct X_API_KEY, X_API_SECRET, X_ACCESS_TOKEN and X_ACCESS_TOKEN_SECRET or the app's "
+            "permission, then: python -m bot resume",
+        )
     profile: Profile = bot.identify()
-    how = "as remembered" if known is not None and known.x_user_id else "X says so"
+    how = "as remembered, X was not asked again" if known is not None and known.x_user_id else "X says so"
     return Check(name="x_keys", status="ok", detail=f"they are @{profile.handle.removeprefix('@')}'s ({how})")
+
+
+def _refused(bot: Bot, profile: Profile) -> str | None:
+    """What X's refusal of these keys said, while it keeps calls waiting."""
+    report = report_usage(bot.manager, bot.limits, profile.id, now=bot.clock.now())
+    return next((one.window for one in report.gauges if one.name == "x_keys" and one.closed), None)
 
 
 def _model(bot: Bot) -> Check:

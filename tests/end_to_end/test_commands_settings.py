@@ -287,6 +287,23 @@ def test_the_doctor_names_missing_keys(cli: Cli) -> None:
     assert all(name in checks["x_keys"]["detail"] for name in NO_KEYS)
 
 
+def test_the_doctor_calls_no_keys_good_that_x_has_just_refused(cli: Cli) -> None:
+    cli.json("run-once")
+    wrong = {"X_API_SECRET": "not-the-secret"}
+    cli.json_ending(1, "run-once", "--text", "Once more", **wrong)
+
+    checks = {one["name"]: one for one in cli.json_ending(1, "doctor", **wrong)["checks"]}
+
+    assert checks["x_keys"]["status"] == "fail"
+    assert "X refused (keys_invalid)" in checks["x_keys"]["detail"]
+    assert "X_API_SECRET" in checks["x_keys"]["fix"]
+    assert "resume" in checks["x_keys"]["fix"]
+    cli.json("resume")
+    checks = {one["name"]: one for one in cli.json("doctor")["checks"]}
+    assert checks["x_keys"]["status"] == "ok"
+    assert "not asked again" in checks["x_keys"]["detail"]
+
+
 def test_once_missing_keys_are_set_it_posts(cli: Cli, texts: Texts) -> None:
     cli.json("run-once")
     assert cli("run-once", **NO_KEYS).code in {1, 2}
