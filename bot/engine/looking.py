@@ -19,7 +19,8 @@ from bot.ports import Database, Transaction
 _STARTS_READ = 100
 _TICKS_READ = 50
 # What a command beside the worker leaves as well says nothing of the worker.
-_LEFT_BY_TICKS = frozenset({"nothing", "paused", "failed", "wait", "expired", "moved"})
+_LEFT_BY_TICKS = frozenset({"nothing", "paused", "expired", "moved"})
+_LEFT_BY_EITHER = frozenset({"failed", "wait"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +192,7 @@ def _life(tx: Transaction, profile: Profile | None, *, now: datetime, patience: 
     may be that one's, and shows no life of an earlier one.
     """
     ticks = tx.decisions.last(profile.id, limit=_TICKS_READ, kinds=("publish",)) if profile else ()
-    beats = [at for one in ticks if one.verdict in _LEFT_BY_TICKS for at in (one.at, one.last_at or one.at)]
+    beats = [at for one in ticks if _left_by_tick(one) for at in (one.at, one.last_at or one.at)]
     over: list[tuple[datetime, datetime]] = []
     silent = WorkerLife()
     for since, stopped in _runs(tx.decisions.last(None, limit=_STARTS_READ, kinds=("start", "stop"))):
@@ -205,6 +206,13 @@ def _life(tx: Transaction, profile: Profile | None, *, now: datetime, patience: 
         if not over and silent.since is None:
             silent = life
     return silent
+
+
+def _left_by_tick(row: DecisionRecord) -> bool:
+    """Whether a tick left the row: `run-once` weighs a text of its own once, and for no slot."""
+    if row.verdict in _LEFT_BY_EITHER:
+        return row.slot_id is not None or row.repeated > 1
+    return row.verdict in _LEFT_BY_TICKS
 
 
 def _runs(rows: Sequence[DecisionRecord]) -> Iterator[tuple[datetime, datetime | None]]:

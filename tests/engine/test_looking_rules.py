@@ -203,6 +203,27 @@ def test_a_worker_that_was_killed_last_is_told_with_its_last_beat(world: World) 
     assert later == WorkerLife(alive=False, since=NOON, last_beat=NOON + timedelta(seconds=5))
 
 
+def test_a_text_of_run_once_that_waits_is_no_beat_of_a_worker(world: World) -> None:
+    lives(world, (0, "start", "killed"), (5, "publish", "killed"))
+
+    def life(at: int) -> WorkerLife:
+        with world.manager.transaction() as tx:
+            moment = NOON + timedelta(seconds=at)
+            row = noted("wait", "spacing", now=moment, kind="publish", profile=world.profile)
+            tx.decisions.record(row)
+        return report_status(
+            world.manager,
+            world.engine.parts.limits,
+            world.profile,
+            now=NOON + timedelta(seconds=at + 1),
+            mode=Mode.AUTO,
+            patience=timedelta(minutes=2),
+        ).worker
+
+    assert life(3600) == WorkerLife(alive=False, since=NOON, last_beat=NOON + timedelta(seconds=5))
+    assert life(3605).alive  # a worker weighs the same again
+
+
 # Decision rows.
 
 
