@@ -32,11 +32,13 @@ class Watch:
     Attributes:
         stop: set once the program is asked to end.
         begun: set by the work once it may leave something half done.
+        interrupted: whether it was a person at the terminal who asked first.
     """
 
     def __init__(self) -> None:
         self.stop = threading.Event()
         self.begun = threading.Event()
+        self.interrupted = False
         self._heard_at: float | None = None
 
     def listen(self) -> None:
@@ -72,9 +74,10 @@ class Watch:
         given_up = self.stop.is_set() and not self.begun.is_set()
         return None if given_up and ended.exception() else ended.result()
 
-    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+    def _heard(self, number: int, _frame: FrameType | None) -> None:
         if self._heard_at is None:
             self._heard_at = monotonic()
+            self.interrupted = number == signal.SIGINT
         self.stop.set()
 
 

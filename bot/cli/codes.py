@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 DONE, FAILED, WRONG_CALL, DECIDED_NOT_TO, UNKNOWN = range(5)
+INTERRUPTED = 130
 AFTER: Mapping[str, int] = {
     "posted": DONE,
     "dry_run": DONE,

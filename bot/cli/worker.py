@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import sys
 
-from bot.cli.codes import DONE, FAILED
+from bot.cli.codes import DONE, FAILED, INTERRUPTED
 from bot.core.errors import BotError
 from bot.settings import Settings
 from bot.terminal import fail
@@ -38,4 +39,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         if not watch.stop.is_set():
             raise
         code = fail(options, error, FAILED)
+    if watch.interrupted:
+        sys.stderr.write("stopped\n")
+        code = INTERRUPTED
     leave(code)

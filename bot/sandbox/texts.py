@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twitter_text import extract_urls_with_indices, parse_tweet
+with warnings.catch_warnings():
+    # It reads its table of emoji through pkg_resources, which warns of itself.
+    warnings.simplefilter("ignore")
+    from twitter_text import extract_urls_with_indices, parse_tweet
 
 MAX_WEIGHT = 280
 
