@@ -19,7 +19,7 @@ READ = "GET /2/users/:id/tweets"
 # One more than the looks without the text that would lead to a resend.
 FAILED_READS = 3
 # After these the endpoint, or all of X, stays closed until an operator says `resume`.
-CLOSING = frozenset(CLOSED) | {"accept_then_302", "accept_then_429"}
+CLOSING = frozenset(CLOSED) | {"accept_then_429"}
 
 
 class Reader:
