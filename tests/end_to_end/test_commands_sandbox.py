@@ -71,12 +71,12 @@ def test_the_sandboxs_worker_posts_at_once_and_goes_on_also_after_a_restart(bare
     wait_for(program, first, "tweet_posted", within=50)
     eventually(lambda: len(logged(program, first, "tweet_posted")) > 1, within=50, what="a second post")
     first.terminate()
-    assert first.wait(timeout=30) == 0
+    assert first.wait(timeout=30) == 0, program.said(first)
 
     again = program.start("run", "--sandbox", "--every", "15")
     wait_for(program, again, "tweet_posted", within=50)
     again.terminate()
-    assert again.wait(timeout=30) == 0
+    assert again.wait(timeout=30) == 0, program.said(again)
     assert not logged(program, again, "slot_missed")
 
 

@@ -195,6 +195,33 @@ def test_stopping_a_server_that_was_just_killed_raises_nothing(made: Path) -> No
     server.stop()
 
 
+def test_it_stops_also_where_its_own_user_may_no_longer_enter(tmp_path: Path) -> None:
+    """As when another program closes a folder above to all but its owner."""
+    above = tmp_path / "above"
+    server = EmbeddedPostgres(above / "postgres")
+    server.start("bot")
+    above.chmod(0o700)
+
+    assert server.stop() is None
+    assert not runs(above / "postgres")
+
+
+def test_a_server_that_does_not_stop_is_named_and_fails_nothing(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Twenty seconds are for a server that writes its last pages.
+    monkeypatch.setattr("bot.store.embedded_server.STOP_SECONDS", 0.2)
+    server = EmbeddedPostgres(made)
+    server.start("bot")
+    pid = int((made / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert server.stop() == f"process {pid} did not end within 0 seconds"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: not runs(made), what="the server's end")
+
+
 @pytest.mark.parametrize("where", ["file", "file/below"])
 def test_a_folder_that_cannot_be_made_names_its_variable(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").write_text("in the way")

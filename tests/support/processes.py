@@ -97,8 +97,11 @@ class BotProcess:
 
     def log(self, process: WarmProcess) -> list[dict[str, Any]]:
         """The events that a started command has logged so far."""
-        text = (self.folder / f"log-{self.running.index(process)}").read_text()
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.said(process).splitlines() if line.startswith("{")]
+
+    def said(self, process: WarmProcess) -> str:
+        """All that a started command has written to stderr so far."""
+        return (self.folder / f"log-{self.running.index(process)}").read_text()
 
     def kill_all(self) -> None:
         """Ends what still runs."""
