@@ -139,7 +139,8 @@ def test_failures_are_sorted_by_what_to_do_next(
     request_: DraftRequest, mode: Misbehaviour, kind: type[Fatal | Retryable], code: str
 ) -> None:
     with StubModel([mode]) as stub, pytest.raises(kind) as caught:
-        writer(stub, timeout=0.3).write(request_)
+        # Only what never ends may go by its time: a busy machine answers late.
+        writer(stub, timeout=0.3 if mode == "hang" else 20).write(request_)
     assert caught.value.code == code
     assert caught.value.fix
     assert "\n" not in str(caught.value)
@@ -167,15 +168,15 @@ def test_a_call_ends_at_its_time_whatever_the_service_sends(
     request_: DraftRequest, drip: Misbehaviour
 ) -> None:
     with StubModel([drip]) as stub:
-        asking = writer(stub, timeout=0.5)
+        asking = writer(stub, timeout=1)
         begun = monotonic()
-        with pytest.raises(ModelUnavailable, match=r"did not answer within 0.5 s") as caught:
+        with pytest.raises(ModelUnavailable, match=r"did not answer within 1 s") as caught:
             asking.write(request_)
         took = monotonic() - begun
         # The thread that waited ends with the call.
         eventually(lambda: not [one for one in threading.enumerate() if one.name == "model"], what="its end")
     # The drips are ten times as frequent.
-    assert 0.5 <= took < 3
+    assert 1 <= took < 5
     # It may have been billed.
     assert caught.value.usage is not None
     assert caught.value.usage.tokens * 2 > 1000
@@ -217,7 +218,7 @@ def test_a_name_that_is_looked_up_for_ever_costs_its_time_and_nothing_else(
 
 def test_a_lost_answer_counts_as_the_most_it_can_have_cost(request_: DraftRequest) -> None:
     with StubModel(["bad_json", "hang"]) as stub:
-        asking = writer(stub, timeout=0.3)
+        asking = writer(stub, timeout=2)
         with pytest.raises(ModelUnavailable) as caught:
             asking.write(request_)
     assert caught.value.usage is not None
