@@ -108,7 +108,8 @@ def campaign(name: str, seed: int, run: Callable[[Rig], Tally]) -> int:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="faults-")))
         # A process that freezes with its call half sent leaves the last word to X.
         copies = name == "pauses"
-        rig = Rig(url=url, x=x, folder=folder, knobs=HASTY, refuses_copies=copies)
+        knobs = HASTY if copies else {}
+        rig = Rig(url=url, x=x, folder=folder, knobs=knobs, refuses_copies=copies)
         stack.callback(rig.close)
         tally = run(rig)
         problems = rig.problems()

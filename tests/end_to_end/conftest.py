@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 
 from bot.sandbox import Sandbox
 from bot.store.manager import DatabaseManager
-from tests.support.processes import BotProcess, Result, eventually
+from tests.support.processes import PATIENCE, BotProcess, Result, eventually
 
 NO_KEYS: dict[str, None] = dict.fromkeys(
     ("X_API_KEY", "X_API_SECRET", "X_ACCESS_TOKEN", "X_ACCESS_TOKEN_SECRET")
@@ -160,7 +160,7 @@ def logged(program: BotProcess, process: Any, event: str) -> list[dict[str, Any]
     return [entry for entry in program.log(process) if entry["event"] == event]
 
 
-def wait_for(program: BotProcess, process: Any, event: str, *, within: float = 20) -> dict[str, Any]:
+def wait_for(program: BotProcess, process: Any, event: str, *, within: float = PATIENCE) -> dict[str, Any]:
     """The first such event in a running command's log; fails at once when the command has ended."""
 
     def there() -> bool:

@@ -179,7 +179,7 @@ def test_the_sandbox_worker_stops_and_takes_its_database_with_it(tmp_path: Path)
     )
     try:
         worker = program.start("run", "--sandbox")
-        wait_for(program, worker, "worker_started", within=30)
+        wait_for(program, worker, "worker_started")
         status = program.run("status", "--sandbox", "--json")
         posted = program.run("run-once", "--sandbox", "--json")
 
@@ -263,7 +263,7 @@ def test_a_database_that_hangs_does_not_hold_the_stop_up(tmp_path: Path) -> None
     server: list[psutil.Process] = []
     try:
         worker = program.start("run", "--sandbox")
-        wait_for(program, worker, "worker_started", within=60)
+        wait_for(program, worker, "worker_started")
         pid = int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().split()[0])
         server = [psutil.Process(pid), *psutil.Process(pid).children()]
         for one in server:

@@ -1,4 +1,4 @@
-"""Never twice, never lost: random faults anywhere, replayed from what hypothesis prints."""
+"""Never twice, never lost: random faults anywhere, drawn from a seed."""
 
 from __future__ import annotations
 

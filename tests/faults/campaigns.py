@@ -13,7 +13,7 @@ from typing import Final
 from tests.faults.rig import Rig, Schedule, until
 from tests.support.warm import WarmProcess
 
-# A killed worker leaves its lease to run out, so campaigns keep it as short as a call allows.
+# Whoever freezes does so for longer than the lease, so campaigns keep it as short as a call allows.
 HASTY: Final[Mapping[str, str]] = {"X_TIMEOUT_SECONDS": "0.4", "BOT_LEASE_SECONDS": "2.2"}
 LATEST: Final = 0.15
 

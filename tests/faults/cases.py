@@ -44,8 +44,8 @@ CLOSED: Final[Mapping[str, str]] = {
 }
 # These name a reset that a test can wait for.
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "429_with_headers": {"seconds": 2},
-    "429_code_88": {"seconds": 2},
+    "429_with_headers": {"seconds": 1},
+    "429_code_88": {"seconds": 1},
 }
 PARTS: Final = {Form.SINGLE: 1, Form.THREAD: 3}
 

@@ -70,12 +70,19 @@ class Stage:
         return Cell(self._end(ids[case.struck - 1]), monotonic() - begun, tuple(problems))
 
     def _kill(self, tweet_id: UUID) -> list[str]:
-        """Kills the process that waits for X, and starts another in its place."""
+        """Kills the process that waits for X, and starts another in its place.
+
+        Its lease runs out only after the others have met it: until then the row is nobody else's.
+        """
         victim = self.rig.actor(self._workers)
-        self.rig.kill(victim)
-        status = self.rig.tweet(tweet_id)["status"]
+        self.rig.kill(victim, lease_lasts=True)
         self._workers.remove(victim)
         self._workers.append(self.rig.start())
+        # One tick may have been under way when the process died.
+        turned_away = self.rig.turned_away()
+        until(lambda: self.rig.turned_away() >= turned_away + 2, what="the others meet the dead one's lease")
+        status = self.rig.tweet(tweet_id)["status"]
+        self.rig.end_lease_of(victim)
         return [] if status == "publishing" else [f"the killed call's row was {status}, not publishing"]
 
     def _mend(self, tweet_id: UUID, reason: str) -> None:

@@ -34,7 +34,8 @@ QUICK: Mapping[str, str] = {
     "BOT_SETTLE_SECONDS": "0.5",
     "BOT_DRAIN_SECONDS": "2",
     "X_TIMEOUT_SECONDS": "0.6",
-    "BOT_LEASE_SECONDS": "3.2",
+    # A tick on a busy machine may take a while; nobody waits for a lease to run out: see `Rig.kill`.
+    "BOT_LEASE_SECONDS": "60",
     "BOT_POSTS_PER_DAY": "0",
     "X_POSTS_PER_24H": "none",
     "LOG_FORMAT": "json",
@@ -212,15 +213,30 @@ class Rig:
     def stderr(self, worker: WarmProcess) -> str:
         return (self.folder / f"log-{self.program.running.index(worker)}").read_text()
 
-    def kill(self, worker: WarmProcess) -> None:
+    def kill(self, worker: WarmProcess, *, lease_lasts: bool = False) -> None:
+        """Kills a worker; the time that its lease still holds passes at once, unless it is to last."""
         worker.kill()
         worker.wait(timeout=PATIENCE)
+        if not lease_lasts:
+            self.end_lease_of(worker)
+
+    def end_lease_of(self, worker: WarmProcess) -> None:
+        """Lets the time pass that a dead worker's lease still holds."""
+        self.execute(
+            "UPDATE leases SET expires_at = clock_timestamp() WHERE starts_with(holder, :holder)",
+            holder=f"{socket.gethostname()}:{worker.pid}:",
+        )
 
     def actor(self, workers: Sequence[WarmProcess]) -> WarmProcess:
         """The worker that holds the lease."""
         (lease,) = self.select("SELECT holder FROM leases")
         pid = int(lease["holder"].removeprefix(f"{socket.gethostname()}:").partition(":")[0])
         return next(worker for worker in workers if worker.pid == pid)
+
+    def turned_away(self) -> int:
+        """How many ticks found that another worker holds the lease."""
+        found = self.decisions("reason = 'another worker acts for this profile'")
+        return sum(row["repeated"] for row in found)
 
     def command(self, *arguments: str, **variables: str | None) -> Result:
         return self.program.run(*arguments, timeout=PATIENCE, **variables)

@@ -162,7 +162,7 @@ def test_dead_with_its_worker(cluster: Cluster, mortal: Rig, kind: str, calls: i
     mortal.add_slot()
     until(lambda: mortal.heard == 1, what="the call is made", step=0.005)
     cluster.crash()
-    mortal.kill(worker)
+    mortal.kill(worker, lease_lasts=True)
 
     cluster.start()
     mortal.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -30,17 +31,26 @@ def let_beat(rig: Rig, times: int = 8) -> None:
     until(lambda: beats(rig) >= begun + times, what="more beats")
 
 
+def wait_statuses(rig: Rig, wanted: list[str]) -> None:
+    until(lambda: [one["status"] for one in slots(rig)] == wanted, what=f"the slots are {wanted}")
+
+
+def bring_forward(rig: Rig, slot_id: UUID) -> None:
+    """Lets the time of a slot come."""
+    rig.execute("UPDATE posting_schedule SET due_at = now() WHERE id = :id", id=slot_id)
+
+
 def test_twelve_slots_missed_in_an_outage_are_not_made_up_for(new_rig: NewRig) -> None:
     rig = new_rig(tolerance=TOLERANCE)
     missed = [rig.add_slot(due=now() - timedelta(hours=hours))[0] for hours in range(12, 0, -1)]
-    coming = [rig.add_slot(due=now() + timedelta(seconds=seconds), draft=False)[0] for seconds in (8, 11)]
+    coming = [rig.add_slot(due=now() + timedelta(hours=hours), draft=False)[0] for hours in (5, 6)]
 
     rig.start()
 
-    until(
-        lambda: [one["status"] for one in slots(rig)] == ["expired"] * 12 + ["done"] * 2,
-        what="the missed are given up, the planned are posted",
-    )
+    wait_statuses(rig, ["expired"] * 12 + ["planned"] * 2)
+    for number, slot_id in enumerate(coming, start=1):
+        bring_forward(rig, slot_id)
+        wait_statuses(rig, ["expired"] * 12 + ["done"] * number + ["planned"] * (2 - number))
     let_beat(rig)
     # Two were planned, and two went out: with the two oldest drafts of those that were missed.
     assert len(rig.x.posts()) == rig.heard == 2
@@ -66,10 +76,12 @@ def test_a_single_late_slot_is_posted_within_its_tolerance(new_rig: NewRig) -> N
 def test_the_draft_of_a_slot_missed_beyond_its_tolerance_moves_to_the_next(new_rig: NewRig) -> None:
     rig = new_rig(tolerance=TOLERANCE)
     (tweet_id,) = rig.add_slot(due=now() - TOLERANCE * 2)
-    (coming,) = rig.add_slot(due=now() + timedelta(seconds=6), draft=False)
+    (coming,) = rig.add_slot(due=now() + timedelta(hours=5), draft=False)
 
     rig.start()
 
+    wait_statuses(rig, ["expired", "planned"])
+    bring_forward(rig, coming)
     rig.wait_rest()
     assert rig.problems() == []
     assert rig.heard == 1
@@ -82,13 +94,14 @@ def test_the_drafts_of_missed_slots_end_with_them_where_the_plan_says_so(new_rig
     rig = new_rig(tolerance=TOLERANCE, late_policy=LatePolicy.EXPIRE)
     for number in range(count):
         rig.add_slot(due=now() - TOLERANCE * (2 + number))
-    rig.add_slot(due=now() + timedelta(seconds=4), draft=False)
+    (coming,) = rig.add_slot(due=now() + timedelta(hours=5), draft=False)
 
     rig.start()
 
-    until(lambda: [one["status"] for one in slots(rig)][:count] == ["expired"] * count, what="they expire")
-    until(lambda: now() and rig.decisions("kind = 'publish'"), what="it says so")
-    let_beat(rig, 12)
+    wait_statuses(rig, ["expired"] * count + ["planned"])
+    bring_forward(rig, coming)
+    until(lambda: rig.decisions("reason = 'no draft is ready yet'"), what="it says so")
+    let_beat(rig)
     assert rig.heard == 0
 
 

@@ -117,7 +117,7 @@ def test_a_lost_post_is_sent_again_once_by_reconcile(rig: Rig) -> None:
 
 @pytest.mark.parametrize(("kind", "calls"), [("accept_then_hang", 1), ("hang_before_accept", 2)])
 def test_a_killed_run_once_is_settled_by_the_next_worker(new_rig: NewRig, kind: str, calls: int) -> None:
-    rig = new_rig(X_TIMEOUT_SECONDS="2", BOT_LEASE_SECONDS="6")
+    rig = new_rig(X_TIMEOUT_SECONDS="2")
     rig.x.arm(kind)
     own = words("killed")
     running = rig.program.start("run-once", "--json", "--text", own)

@@ -8,12 +8,12 @@ from tests.faults.campaigns import HASTY, freeze_anyone
 from tests.faults.conftest import NewRig
 from tests.faults.report import CAMPAIGN, Record
 
-SLOTS = 100
-PAUSES = 10
+SLOTS = 60
+PAUSES = 6
 
 
 @pytest.mark.long
-def test_a_hundred_tweets_survive_frozen_workers(new_rig: NewRig, record_property: Record) -> None:
+def test_sixty_tweets_survive_frozen_workers(new_rig: NewRig, record_property: Record) -> None:
     # A process that freezes with its call half sent leaves the last word to X.
     rig = new_rig(refuses_copies=True, **HASTY)
 

@@ -17,6 +17,8 @@ from typing import IO, Any
 from tests.support.warm import WarmProcess, nursery
 
 ROOT = Path(__file__).resolve().parents[2]
+# On a machine that others use too.
+PATIENCE = 60.0
 _KEPT = {"PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV"}
 # What an interpreter reads as it starts.
 _AT_START = {*_KEPT, "PYTHONPATH", "PYTHONWARNINGS"}
@@ -123,7 +125,7 @@ class BotProcess:
         return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **named}
 
 
-def eventually(condition: Callable[[], object], *, within: float = 20.0, what: str = "") -> None:
+def eventually(condition: Callable[[], object], *, within: float = PATIENCE, what: str = "") -> None:
     """Waits until something holds; fails with its name when it doesn't come true in time."""
     end = monotonic() + within
     while not condition():
