@@ -11,11 +11,9 @@ from bot.core.states import TweetStatus
 from bot.store.manager import DatabaseManager
 from tests.engine.world import POST_SCRIPT, World
 
+# Most transactions go well, so that faults fall into the midst of what a tick does.
 DATABASE_FAULTS = (
-    "ok",
-    "ok",
-    "ok",
-    "ok",
+    *["ok"] * 20,
     "down",
     "kill_before",
     "kill_after",
@@ -54,8 +52,9 @@ def scenario(rng: Random) -> Scenario:
         slots=[(moment, rng.randint(1, 3)) for moment in moments],
         script=rng.choices(POST_SCRIPT, k=rng.randint(0, 8)),
         reads=rng.choices(("ok", "fail", "lost"), k=rng.randint(0, 4)),
-        database=rng.choices(DATABASE_FAULTS, k=rng.randint(0, 25)),
-        visibility=rng.randint(0, 29),
+        database=rng.choices(DATABASE_FAULTS, k=rng.randint(0, 80)),
+        # At once, by the next tick, or only after a look that comes too early to count.
+        visibility=rng.choice((0, 15, 28)),
         refuses_duplicates=rng.random() < 0.5,
         jitter=rng.randrange(2**16),
         jump=rng.choice((0, 0, 0, 3600, -3600)),
@@ -88,6 +87,8 @@ def play(manager: DatabaseManager, scenario: Scenario) -> World:
     world.x.refuses_duplicates = scenario.refuses_duplicates
     world.database.failures = [*scenario.database]
     world.run(160, every=20)
+    # An operator mends what closes the account.
+    world.change("UPDATE rate_windows SET resets_at = seen_at")
     world.clock.jump(scenario.jump)
     world.run(300, every=30)
     world.database.failures.clear()
