@@ -22,6 +22,8 @@ DATABASE_FAULTS = (
 )
 # Seconds; the fault-free time that follows is longer.
 LAST_SLOT = 300
+# Refusals keep a slot waiting until it is too late for it: an unheard answer has more to go wrong.
+ANSWERS = (*POST_SCRIPT, *["lost_before", "lost_after", "error_after"] * 4)
 SETTLED = {
     TweetStatus.POSTED,
     TweetStatus.FAILED,
@@ -50,7 +52,7 @@ def scenario(rng: Random) -> Scenario:
     moments = rng.sample(range(LAST_SLOT), rng.randint(1, 4))
     return Scenario(
         slots=[(moment, rng.randint(1, 3)) for moment in moments],
-        script=rng.choices(POST_SCRIPT, k=rng.randint(0, 8)),
+        script=rng.choices(ANSWERS, k=rng.randint(0, 8)),
         reads=rng.choices(("ok", "fail", "lost"), k=rng.randint(0, 4)),
         database=rng.choices(DATABASE_FAULTS, k=rng.randint(0, 80)),
         # At once, by the next tick, or only after a look that comes too early to count.
