@@ -53,12 +53,12 @@ def race(url: URL, profile_id: uuid.UUID, places: int, start: object, results: o
 
 
 def test_eight_processes_that_race_for_the_last_three_posts_get_exactly_three(
-    world: World, database_url: URL
+    breakable: World, database_url: URL
 ) -> None:
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(8), context.Queue()
     racers = [
-        context.Process(target=race, args=(database_url, world.profile_id, 3, start, results))
+        context.Process(target=race, args=(database_url, breakable.profile_id, 3, start, results))
         for _ in range(8)
     ]
     for racer in racers:
@@ -67,7 +67,7 @@ def test_eight_processes_that_race_for_the_last_three_posts_get_exactly_three(
     for racer in racers:
         racer.join(timeout=30)
     assert verdicts == ["allow"] * 3 + ["wait"] * 5
-    assert world.rows("SELECT sum(units) FROM api_calls") == [(3,)]
+    assert breakable.rows("SELECT sum(units) FROM api_calls") == [(3,)]
 
 
 def test_what_was_used_elsewhere_counts_from_then_on(world: World) -> None:
@@ -204,11 +204,13 @@ def test_a_month_of_a_plan_that_wants_more_never_exceeds_its_budget_model_calls_
         ("ALTER TABLE api_calls RENAME COLUMN units TO lots", "units"),
     ],
 )
-def test_when_usage_is_unreadable_in_any_way_nothing_is_posted(world: World, broken: str, named: str) -> None:
-    world.change(broken)
+def test_when_usage_is_unreadable_in_any_way_nothing_is_posted(
+    breakable: World, broken: str, named: str
+) -> None:
+    breakable.change(broken)
     with pytest.raises(UsageUnreadable, match=named):
-        once(world, "blind")
-    assert world.x.calls == 0
+        once(breakable, "blind")
+    assert breakable.x.calls == 0
 
 
 def test_with_twelve_missed_slots_after_an_outage_the_next_hour_holds_what_was_planned_for_it(

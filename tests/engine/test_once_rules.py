@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -133,6 +134,8 @@ def test_a_wish_that_x_refuses_is_not_repeated_behind_the_persons_back(world: Wo
 
 
 def test_nothing_new_is_posted_while_an_earlier_outcome_stays_unknown(world: World) -> None:
+    spans = {"lease_time": 10, "call_time": 5, "settle_delay": 5}
+    world.engine = world.new_engine(**{name: timedelta(seconds=span) for name, span in spans.items()})
     world.x.visibility = world.clock.true - NOON
     world.x.script = ["lost_before"]
     assert wished(world, "unheard").kind is OutcomeKind.UNKNOWN
@@ -144,7 +147,7 @@ def test_nothing_new_is_posted_while_an_earlier_outcome_stays_unknown(world: Wor
     assert set(said) == {"1 earlier post(s) with an unknown outcome: looking at the timeline again"}
     assert world.x.calls == 1
     # Patience is four of X's delays, or as long as a dead worker's lease holds.
-    assert 120 <= (world.clock.true - NOON).total_seconds() <= 125
+    assert (world.clock.true - NOON).total_seconds() == 21
 
 
 def test_a_person_waits_for_another_worker_as_long_as_its_lease_holds(world: World) -> None:

@@ -239,7 +239,7 @@ def test_a_duplicate_answer_whose_post_is_nowhere_for_a_day_ends_the_slot(world:
     world.x.posts = [LivePost(x_tweet_id="5", text=TEXT, created_at=NOON)]
     unheard(world, "accept")
     world.x.posts = []
-    world.run(25 * 3600, every=900)
+    world.run(25 * 3600, every=3600)
     (row,) = world.tweets()
     assert (row.status, row.reason) == (TweetStatus.FAILED, "duplicate_refused")
     assert world.rows("SELECT status, reason FROM posting_schedule") == [("skipped", "duplicate_refused")]

@@ -95,9 +95,9 @@ def test_posts_of_two_workers_whose_clocks_differ_fill_one_day(world: World, ske
         world.slot(number * 60, f"text {number}")
     limits = with_caps(world, Limits(posts_15min=3)).parts.limits
     workers = [PostingEngine(replace(one.parts, limits=limits)) for one in workers]
-    for number in range(14 * 6):
+    for number in range(14 * 3):
         workers[number % 2].tick(world.profile)
-        world.clock.pass_time(10)
+        world.clock.pass_time(20)
     assert len(world.x.posts) == 3
 
 

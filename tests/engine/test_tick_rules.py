@@ -77,25 +77,25 @@ def test_nothing_new_goes_out_before_what_is_unknown_is_settled(world: World) ->
     assert world.x.calls == 1
 
 
-def test_a_tick_that_fails_says_so_and_raises(world: World) -> None:
-    world.slot(0, "can't be weighed")
-    world.change("ALTER TABLE rate_windows RENAME TO lost")
+def test_a_tick_that_fails_says_so_and_raises(breakable: World) -> None:
+    breakable.slot(0, "can't be weighed")
+    breakable.change("ALTER TABLE rate_windows RENAME TO lost")
     with pytest.raises(UsageUnreadable) as raised:
-        world.engine.tick(world.profile)
-    assert decisions(world)[-1] == ("failed", "publish", raised.value.line)
-    with leased(world.new_engine().parts, world.profile) as lease:
+        breakable.engine.tick(breakable.profile)
+    assert decisions(breakable)[-1] == ("failed", "publish", raised.value.line)
+    with leased(breakable.new_engine().parts, breakable.profile) as lease:
         assert lease is not None
 
 
-def test_a_post_is_blind_without_the_database(world: World) -> None:
-    world.slot(0, "blind")
-    world.database.failures = ["down"]
+def test_a_post_is_blind_without_the_database(breakable: World) -> None:
+    breakable.slot(0, "blind")
+    breakable.database.failures = ["down"]
     with pytest.raises(DatabaseUnavailable):
-        world.engine.tick(world.profile)
-    world.change("ALTER TABLE api_calls RENAME TO lost")
+        breakable.engine.tick(breakable.profile)
+    breakable.change("ALTER TABLE api_calls RENAME TO lost")
     with pytest.raises((UsageUnreadable, DatabaseUnavailable)):
-        world.engine.tick(world.profile)
-    assert world.x.calls == 0
+        breakable.engine.tick(breakable.profile)
+    assert breakable.x.calls == 0
 
 
 def test_a_draft_that_awaits_approval_is_told_and_not_posted(world: World) -> None:

@@ -269,7 +269,7 @@ class World:
         self.rng = random.Random(seed)  # noqa: S311 - jitter
         make_settable(manager)
         with manager.transaction() as tx:
-            for table in ("profiles", "api_calls", "api_usage_tracking", "decisions"):
+            for table in ("profiles", "api_calls", "api_usage_tracking", "decisions", "bot_config"):
                 tx.connection.execute(
                     sql(f"TRUNCATE {table} CASCADE" if "usage" in table else f"DELETE FROM {table}")
                 )

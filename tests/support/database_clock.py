@@ -26,8 +26,9 @@ END $$;
 def make_settable(manager: DatabaseManager) -> None:
     """Lets this database's clock be set; once is enough."""
     with manager.transaction() as tx:
-        if tx.connection.scalar(text("SELECT to_regnamespace('machine') IS NULL")):
-            tx.connection.exec_driver_sql(_CLOCK)
+        if tx.connection.scalar(text("SELECT to_regnamespace('machine') IS NOT NULL")):
+            return
+        tx.connection.exec_driver_sql(_CLOCK)
     # The search path holds for sessions that begin from here on.
     manager.close()
 
