@@ -148,7 +148,7 @@ def _headers(seen: Sequence[Seen], wanted: Wanted, now: datetime) -> Iterator[Ga
         gauge = Gauge(
             name=f"x_{window.name}",
             window=window.reason or f"{one.endpoint}, as X counts",
-            used=Decimal((quota or 0) - remaining) if quota is not None else Decimal(one.used_since),
+            used=Decimal(quota - remaining) if quota is not None else Decimal(one.used_since),
             cap=_decimal(quota),
             resets_at=window.resets_at,
         )
@@ -178,14 +178,13 @@ def _pace(usage: Usage, limits: Limits, now: datetime) -> Iterator[Gauge]:
         return
     end, start = next_month(now), month_start(now)
     affordable = int(max(Decimal(0), limits.budget_usd - usage.cost_month) / limits.cost_per_post)
-    planned = limits.planned_per_day * ((end - now) / timedelta(days=1))
-    if affordable >= planned or affordable == 0:
+    if affordable == 0:
         return
-    # The month's first post waits for nothing; and once the plan has shrunk to what can be paid,
-    # there is nothing to spread.
+    # The month's first post waits for nothing.
     if usage.last_post_at is None or usage.last_post_at < start:
         return
     spread = usage.last_post_at + (end - usage.last_post_at) / (affordable + 1)
+    # Once the plan has shrunk to what can be paid, there is nothing to spread.
     free = min(spread, end - timedelta(days=1) * (affordable / limits.planned_per_day))
     if free > now:
         gauge = Gauge(

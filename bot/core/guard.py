@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from bot.core.text import MAX_WEIGHTED_LENGTH, fingerprint, is_too_long, links, measure, normalise
 
-# Blanks, control and format characters: nothing that a reader would see.
-_INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+# Blanks, control and format characters: nothing that a reader would see. Line ends are gone by then.
+_INVISIBLE = frozenset({"Zs", "Cc", "Cf"})
 _MOST_NAMED = 12  # cashtags or links of a text; a text with more has other troubles
 _CASHTAG = re.compile(r"(?<![\w$])\$[A-Za-z]{1,6}(?:[._][A-Za-z]{1,2})?(?!\w)")
 

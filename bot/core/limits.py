@@ -81,7 +81,7 @@ def decide(usage: Usage, limits: Limits, now: datetime, wanted: Wanted = ONE_POS
             gauges=gauges,
         )
     binding = max(closed, key=lambda gauge: (gauge.never, gauge.frees_at or aware(now)))
-    until = None if binding.never or binding.frees_at is None else _up_to_second(binding.frees_at)
+    until = None if binding.frees_at is None else _up_to_second(binding.frees_at)
     return Wait(
         until=until,
         limit=binding.name,

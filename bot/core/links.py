@@ -131,7 +131,7 @@ def _next_domain(text: str, run: _Run, earlier: _Run | None, done: int) -> tuple
                     return start, run.start, end
     places: Sequence[int] = range(max(run.start, least), run.end)
     if run.start == 0 and not done:  # the first character is first taken for one before a link
-        places = [1, 0, *places[2:]] if run.end > 1 else [0]
+        places = [1, 0, *places[2:]]
     for start in places:
         end = run.domain_end(start)
         if end and _may_start(text, start):
