@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 from bot.core.errors import Retryable
 from bot.core.forecast import forecast
 from bot.core.guard import judge
-from bot.core.limits import Allow, Usage, Wait, Wanted, decide, measure
-from bot.core.model import LivePost
+from bot.core.limits import Allow, Usage, Wait, Wanted, bounded, decide, measure
+from bot.core.model import LivePost, RateWindow
 from bot.core.settling import match, pause_after
 from bot.core.spending import Gauge
 from bot.core.states import CallKind
+from bot.core.text import fingerprint, links
 from tests.core.makers import SECOND, capped, read, seen, spent, told, tweet, utc
 
 NOW = utc("2026-11-20T12:00:00")
@@ -72,6 +74,51 @@ def test_a_window_ends_at_its_reset() -> None:
     assert decide(closed, capped(), utc(LATER)).verdict == "allow"
 
 
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [
+        ("15m", timedelta(minutes=15)),
+        ("keys", timedelta(minutes=15)),
+        ("24h_user", timedelta(hours=24)),
+        ("block", timedelta(hours=24)),
+        ("credits", timedelta(hours=24)),
+        ("usage_cap", timedelta(days=10, hours=12)),  # the month's end
+    ],
+)
+def test_no_window_lasts_longer_than_its_name_says_whatever_an_answer_said(
+    name: str, longest: timedelta
+) -> None:
+    def reset(told: datetime) -> timedelta:
+        window = RateWindow(name=name, limit=None, remaining=0, resets_at=told)
+        return bounded(window, NOW).resets_at - NOW
+
+    assert reset(NOW + timedelta(days=400)) == longest
+    assert reset(NOW + longest + SECOND) == longest
+    assert reset(NOW + longest - SECOND) == longest - SECOND
+    assert reset(NOW - timedelta(days=400)) == -timedelta(hours=24)
+    assert reset(NOW - timedelta(hours=23)) == -timedelta(hours=23)
+
+
+def test_a_window_keeps_what_was_said_of_it_beside_its_reset() -> None:
+    window = RateWindow(name="15m", limit=9, remaining=4, resets_at=NOW + timedelta(days=1), reason="429")
+    assert bounded(window, NOW) == replace(window, resets_at=NOW + timedelta(minutes=15))
+
+
+def test_a_window_that_a_clock_ahead_of_ours_has_seen_is_bounded_from_now() -> None:
+    ahead = replace(seen(0, "2026-11-20T18:00:00"), seen_at=utc("2026-11-20T17:50:00"))
+    assert gauge("x_15m", Usage(seen=(ahead,))).resets_at == NOW + timedelta(minutes=15)
+
+
+def test_an_open_window_is_told_by_its_figures_whatever_its_name() -> None:
+    """X tells a month's cap in its headers, too, while there is still room in it."""
+    window = seen(4, LATER, endpoint="*", name="usage_cap", limit=10)
+    verdict = decide(Usage(seen=(window,)), capped(), NOW)
+    assert (verdict.verdict, verdict.reason) == (
+        "allow",
+        "x_usage_cap: 6 of 10 used (*, as X counts), room left",
+    )
+
+
 # Gauges: what a person reads.
 
 
@@ -122,6 +169,40 @@ def test_a_call_is_weighed_by_what_it_spends_only(wanted: Wanted, weighed: set[s
     assert len(found) == 6
 
 
+@pytest.mark.parametrize(
+    ("usage", "caps", "wanted"),
+    [
+        (Usage(posts=spent(NOW, units=3)), {"posts_24h": 2, "posts_15min": 2}, read(1)),
+        (Usage(posts_month=3), {"posts_month": 2}, read(1)),
+        (Usage(reads_month=3), {"reads_month": 2}, Wanted()),
+        (Usage(tokens_day=3), {"tokens_day": 2}, Wanted()),
+        (Usage(cost_month=Decimal(3)), {"budget_usd": Decimal(2)}, Wanted()),
+    ],
+)
+def test_a_limit_that_is_exceeded_holds_up_no_call_that_spends_nothing_of_it(
+    usage: Usage, caps: dict[str, Any], wanted: Wanted
+) -> None:
+    assert decide(usage, capped(**caps), NOW, wanted).verdict == "allow"
+
+
+def test_a_verdict_keeps_every_gauge_it_weighed() -> None:
+    for limits in (capped(posts_month=2), capped(posts_month=1)):
+        usage = Usage(posts_month=1)
+        assert decide(usage, limits, NOW).gauges == measure(usage, limits, NOW)
+
+
+def test_a_verdict_may_stand_without_gauges_and_never_prints_them() -> None:
+    free = Allow(limit=None, used=None, cap=None, reason="free")
+    full = Wait(until=None, limit="paused", used=Decimal(0), cap=None, reason="paused")
+    assert (free.gauges, full.gauges) == ((), ())
+    assert "gauges" not in f"{free}{full}"
+
+
+def test_without_spacing_a_last_post_ahead_of_the_clock_holds_nothing_up() -> None:
+    usage = Usage(last_post_at=NOW + timedelta(minutes=5))
+    assert decide(usage, capped(), NOW).verdict == "allow"
+
+
 def test_spacing_shows_the_seconds_since_the_last_post() -> None:
     usage = Usage(last_post_at=NOW - timedelta(seconds=100))
     found = gauge("spacing", usage, spacing=timedelta(minutes=30))
@@ -143,6 +224,19 @@ def test_a_pace_shows_the_budget_and_when_the_next_post_may_go() -> None:
     assert shown(found) == (5, 15, "month")
     assert found.resets_at == utc("2026-12-01T00:00:00")
     assert found.frees_at == utc("2026-11-21T00:00:00")
+
+
+def test_a_pace_lets_go_at_its_very_moment() -> None:
+    usage = Usage(cost_month=Decimal(5), last_post_at=utc("2026-11-20T00:00:00"))
+    limits = capped(budget_usd=Decimal(15), planned_per_day=4, cost_per_post=Decimal(1))
+    assert decide(usage, limits, utc("2026-11-21T00:00:00")).verdict == "allow"
+    assert decide(usage, limits, utc("2026-11-21T00:00:00") - SECOND).limit == "budget_pace"
+
+
+def test_a_budget_that_pays_for_no_post_of_the_plan_still_pays_for_a_cheaper_one() -> None:
+    usage = Usage(cost_month=Decimal("9.9"), last_post_at=NOW - SECOND)
+    limits = capped(budget_usd=Decimal(10), planned_per_day=4, cost_per_post=Decimal("0.2"))
+    assert decide(usage, limits, NOW, Wanted(cost_usd=Decimal("0.1"))).verdict == "allow"
 
 
 def test_starts_brake_and_show_how_many_there_were() -> None:
@@ -304,6 +398,10 @@ def test_a_text_that_shows_nothing_is_empty(text: str) -> None:
     assert (found.valid, found.weighted_length) == (False, 0)
 
 
+def test_half_a_character_has_a_fingerprint_of_its_own() -> None:
+    assert len({fingerprint("half \ud83c"), fingerprint("half \ud83d"), fingerprint("half ")}) == 3
+
+
 def test_half_a_character_is_named() -> None:
     assert [problem.rule for problem in judge("half \ud83c").problems] == ["characters"]
 
@@ -313,6 +411,19 @@ def test_a_text_of_two_hundred_and_eighty_fits(length: int, rules: list[str]) ->
     found = judge("a" * length)
     assert ([problem.rule for problem in found.problems], found.weighted_length) == (rules, length)
     assert all("281, 1 over 280" in problem.message for problem in found.problems)
+
+
+@pytest.mark.parametrize("count", [12, 13])
+def test_twelve_cashtags_are_named_and_that_there_are_more(count: int) -> None:
+    tags = [f"${letter}" for letter in "ABCDEFGHIJKLM"[:count]]
+    (problem,) = judge(" ".join(tags)).problems
+    more = ", ..." if count > 12 else ""
+    assert problem.message == f"{count} cashtags ({', '.join(tags[:12])}{more}): one is allowed"
+
+
+@pytest.mark.parametrize(("length", "found"), [(1, 1), (40, 1), (41, 0)])
+def test_a_short_address_of_x_has_a_name_of_forty_characters_at_most(length: int, found: int) -> None:
+    assert len(links(f"see https://t.co/{'a' * length}")) == found
 
 
 def test_a_service_that_failed_has_served_nothing_until_it_is_said() -> None:
