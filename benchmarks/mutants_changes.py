@@ -55,8 +55,8 @@ class Mutant:
     """One change: what it puts into which field of which node.
 
     `first` and `last` are the lines of the changed statement; `index` is the place where the field
-    is a list, and a `new` of None takes the item out. `at_import` is true of what runs when the
-    module is imported, and not when a function is called.
+    is a list, and a `new` of None takes the item out. `once` is true of what runs once for all
+    tests: when the module is imported, or when a function is called whose result is kept.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class Mutant:
     line: int
     first: int
     last: int
-    at_import: bool
+    once: bool
     kind: str
     change: str
 
@@ -86,13 +86,13 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a node stands: its holder, and the statement around it."""
+    """Where a node stands: its holder, the statement around it, and the outermost function."""
 
     holder: ast.AST
     field: str
     index: int | None
     statement: ast.stmt
-    in_function: bool
+    function: str | None
 
 
 def find_mutants(paths: Iterable[Path], members: Members) -> list[Mutant]:
@@ -118,6 +118,7 @@ def enum_members(paths: Iterable[Path]) -> dict[str, tuple[str, ...]]:
 
 def _of_file(path: Path, members: Members) -> Iterator[Mutant]:
     tree = ast.parse(path.read_text())
+    kept = _kept(tree)
     for place, node in _walk(tree):
         for kind, field, index, new, holder in _changes(place, node, members):
             statement = place.statement
@@ -133,7 +134,7 @@ def _of_file(path: Path, members: Members) -> Iterator[Mutant]:
                 line=getattr(node, "lineno", statement.lineno),
                 first=statement.lineno,
                 last=max(statement.lineno, last or statement.lineno),
-                at_import=not place.in_function,
+                once=place.function is None or place.function in kept,
                 kind=kind,
                 change=_told(holder, field, index, new),
             )
@@ -167,7 +168,7 @@ def _short(node: object) -> str:
 
 def _walk(tree: ast.Module) -> Iterator[tuple[_Place, ast.AST]]:
     for index, statement in enumerate(tree.body):
-        place = _Place(tree, "body", index, statement, in_function=False)
+        place = _Place(tree, "body", index, statement, function=None)
         yield from _below(place, statement)
 
 
@@ -183,10 +184,27 @@ def _below(place: _Place, node: ast.AST) -> Iterator[tuple[_Place, ast.AST]]:
             if not isinstance(child, ast.AST):
                 continue
             statement = child if isinstance(child, ast.stmt) else place.statement
-            inside = place.in_function or (
-                isinstance(node, (ast.FunctionDef, ast.Lambda)) and field == "body"
-            )
-            yield from _below(_Place(node, field, index if several else None, statement, inside), child)
+            function = place.function
+            if function is None and isinstance(node, (ast.FunctionDef, ast.Lambda)) and field == "body":
+                function = getattr(node, "name", "")
+            yield from _below(_Place(node, field, index if several else None, statement, function), child)
+
+
+def _kept(tree: ast.Module) -> set[str]:
+    """The functions whose result is kept from their first call on, and those of the file they call."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    found: set[str] = set()
+    waiting = [
+        name
+        for name, node in functions.items()
+        if any(ast.unparse(decorator) == "cache" for decorator in node.decorator_list)
+    ]
+    while waiting:
+        name = waiting.pop()
+        if name in functions and name not in found:
+            found.add(name)
+            waiting += [node.id for node in ast.walk(functions[name]) if isinstance(node, ast.Name)]
+    return found
 
 
 def _left_alone(node: ast.AST) -> bool:

@@ -65,10 +65,15 @@ Lines = frozenset[tuple[str, int]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuickTest:
-    """One test of the quick set: how long it takes, and which lines of which files it runs."""
+    """One test of the quick set.
+
+    `seconds` is how long it takes by the clock on the wall, `work` what its own process does in them:
+    the rest waits, mostly for the database. `lines` are those of which files it runs.
+    """
 
     name: str
     seconds: float
+    work: float
     lines: Lines
 
     def runs(self, mutant: Mutant) -> bool:
@@ -94,37 +99,35 @@ class Bench:
         self._modules: list[str] = []
         self.tests: tuple[QuickTest, ...] = ()
 
-    def prepare(self, *, at_once: int) -> None:
+    def prepare(self) -> None:
         """Runs the quick tests on the code as it is, and imports what they import of others.
+
+        One after the other in one process, so that how long they take is true of them alone.
 
         Raises:
             RuntimeError: they fail.
         """
-        self._run([self._make_template], "template")
-        shards = [self._folder / f"baseline-{number}.json" for number in range(at_once)]
-        self._run([partial(self._baseline, shards, number) for number in range(at_once)], "baseline")
-        for shard in shards:
-            found = json.loads(shard.read_text())
-            self._modules += [name for name in found["modules"] if name not in self._modules]
-            self.tests += tuple(
-                QuickTest(
-                    name=name,
-                    seconds=seconds,
-                    lines=frozenset((path, line) for path, line in found["lines"].get(name, ())),
-                )
-                for name, seconds in found["seconds"].items()
+        self._run(self._make_template, "template")
+        told = self._folder / "baseline.json"
+        self._run(partial(self._baseline, told), "baseline")
+        found = json.loads(told.read_text())
+        self._modules = found["modules"]
+        self.tests = tuple(
+            QuickTest(
+                name=name,
+                seconds=seconds,
+                work=work,
+                lines=frozenset((path, line) for path, line in found["lines"].get(name, ())),
             )
+            for name, (seconds, work) in found["seconds"].items()
+        )
         _import_all(name for name in self._modules if not name.startswith("bot"))
 
-    def _run(self, works: Sequence[Callable[[], int]], name: str) -> None:
-        outputs = [self._folder / f"{name}-{number}.txt" for number in range(len(works))]
-        children = [_fork(work, output, ALL_TESTS) for work, output in zip(works, outputs, strict=True)]
-        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-        for code, output in zip(codes, outputs, strict=True):
-            if code:
-                raise RuntimeError(
-                    f"the quick tests fail on the code as it is:\n{output.read_text()[-4000:]}"
-                )
+    def _run(self, work: Callable[[], int], name: str) -> None:
+        output = self._folder / f"{name}.txt"
+        child = _fork(work, output, ALL_TESTS)
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            raise RuntimeError(f"the quick tests fail on the code as it is:\n{output.read_text()[-4000:]}")
 
     def _make_template(self) -> int:
         from bot.store.connect import parse_url
@@ -139,13 +142,11 @@ class Bench:
     def tests_for(self, mutant: Mutant) -> list[QuickTest]:
         """The tests of its room that may notice it, the quickest first.
 
-        What runs at import is nobody's alone: constants and tables are read by any test.
+        What runs once is nobody's alone: constants and tables are read by any test.
         """
         folder = QUICK[mutant.path.parts[1]]
         near = (test for test in self.tests if test.name.startswith(f"{folder}/"))
-        return sorted(
-            (test for test in near if mutant.at_import or test.runs(mutant)), key=lambda test: test.seconds
-        )
+        return sorted((test for test in near if mutant.once or test.runs(mutant)), key=lambda test: test.work)
 
     def try_all(self, mutants: Sequence[Mutant], *, at_once: int) -> Iterator[Verdict]:
         """Tries them, so many at once; gives each verdict as it is known."""
@@ -166,7 +167,7 @@ class Bench:
                         yield Verdict(mutant=mutant, killed_by=None)
                         continue
                     told = self._folder / f"verdict-{len(waiting)}"
-                    limit = int(BEGINNING + PATIENCE * sum(test.seconds for test in tests))
+                    limit = int(BEGINNING + PATIENCE * sum(test.work for test in tests))
                     child = self._start(mutant, tests, told, limit)
                     running[child] = (mutant, time.monotonic() + WALL * limit, told)
                 yield from self._ended(running)
@@ -203,10 +204,10 @@ class Bench:
         sys.meta_path.insert(0, _Changed(name, path, code))
         return self._pytest(list(dict.fromkeys(name.split("::")[0] for name in names)), _Chosen(names, told))
 
-    def _baseline(self, shards: Sequence[Path], number: int) -> int:
-        watch = _Watch(len(shards), number)
+    def _baseline(self, told: Path) -> int:
+        watch = _Watch()
         code = self._pytest([*(QUICK[room] for room in self._rooms), "-m", "not long"], watch)
-        shards[number].write_text(json.dumps({**watch.found(), "modules": _imported()}))
+        told.write_text(json.dumps({**watch.found(), "modules": _imported()}))
         return code
 
     def _pytest(self, arguments: list[str], *plugins: object) -> int:
@@ -263,31 +264,29 @@ class _SharedServer:
 
 
 class _Watch:
-    """Notes how long each test of its share takes, and which lines of the two rooms it runs."""
+    """Notes how long each test takes, and which lines of the two rooms it runs."""
 
-    def __init__(self, shares: int, number: int) -> None:
+    def __init__(self) -> None:
         import coverage
 
-        self._share = slice(number, None, shares)
         self._coverage = coverage.Coverage(
             data_file=None, config_file=False, include=[f"{ROOT}/bot/core/*", f"{ROOT}/bot/engine/*"]
         )
-        self._seconds: dict[str, float] = {}
+        self._seconds: dict[str, tuple[float, float]] = {}
 
     def pytest_sessionstart(self) -> None:
         self._coverage.start()
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if not any(slow in item.nodeid for slow in SLOW)][self._share]
+        items[:] = [item for item in items if not any(slow in item.nodeid for slow in SLOW)]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self._coverage.switch_context(item.nodeid)
-        begun = time.process_time(), time.monotonic()
+        begun, worked = time.monotonic(), time.process_time()
         result = yield
-        # Other programs load the machine: what counts is the work, and what waits for the database.
-        self._seconds[item.nodeid] = min(2 * (time.process_time() - begun[0]), time.monotonic() - begun[1])
+        self._seconds[item.nodeid] = time.monotonic() - begun, time.process_time() - worked
         self._coverage.switch_context("")
         return result
 
@@ -395,7 +394,7 @@ def _end(child: int) -> None:
 
 
 @contextmanager
-def open_bench(rooms: Sequence[str], *, at_once: int) -> Iterator[Bench]:
+def open_bench(rooms: Sequence[str]) -> Iterator[Bench]:
     """A bench for the rooms with its own server and folder, both gone at the end."""
     with warnings.catch_warnings():
         # The package warns when the machine has no XDG runtime folder.
@@ -410,7 +409,7 @@ def open_bench(rooms: Sequence[str], *, at_once: int) -> Iterator[Bench]:
             server.psql("SELECT pg_reload_conf()")
             server.psql(f"CREATE DATABASE {TEMPLATE}")
             bench = Bench(server.get_uri(), Path(folder), rooms)
-            bench.prepare(at_once=at_once)
+            bench.prepare()
             yield bench
         finally:
             server.cleanup()
