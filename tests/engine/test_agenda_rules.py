@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.limits import Limits
 from bot.core.states import TweetStatus
-from bot.engine.agenda import gather
+from bot.engine.agenda import gather, give_up_late
 from bot.engine.parts import OutcomeKind
 from bot.engine.writing_ahead import prepare_next
 from tests.engine.test_limits_agent import once, with_caps
@@ -111,6 +111,25 @@ def test_a_persons_post_that_is_found_absent_too_late_is_not_sent_behind_their_b
     assert [(row.status, row.reason) for row in world.tweets()] == [(TweetStatus.FAILED, "too_late")]
     assert decisions(world, "expired") == [("expired", "publish", "too late for its slot")]
     assert world.x.calls == 1
+
+
+@pytest.mark.parametrize(("seconds", "goes"), [(0, True), (1, False)])
+def test_a_persons_post_is_resent_to_the_end_of_its_tolerance(
+    world: World, seconds: float, goes: bool
+) -> None:
+    world.x.script = ["lost_before"]
+    assert once(world, "wished for") is OutcomeKind.UNKNOWN
+    (row,) = world.tweets()
+    intent_at = world.clock.now() - timedelta(minutes=20, seconds=seconds)
+    world.change(
+        "UPDATE tweets SET status = 'approved', resends = 1, reason = 'absent', intent_at = :at",
+        at=intent_at,
+    )
+    agenda = gather(world.engine.parts, world.profile)
+    assert [tweet.id for tweet in agenda.open] == [row.id]
+    left = give_up_late(world.engine.parts, world.profile, agenda)
+    assert [tweet.id for tweet in left.open] == ([row.id] if goes else [])
+    assert (world.tweets()[0].reason == "too_late") is not goes
 
 
 def test_a_slot_whose_limit_stays_closed_beyond_its_tolerance_is_given_up_at_once(world: World) -> None:

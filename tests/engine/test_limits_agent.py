@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from sqlalchemy import URL
 
 from bot.core.drafts import ModelUsage
-from bot.core.errors import PriceUnknown, SettingError, UsageUnreadable
+from bot.core.errors import (
+    Fatal,
+    PriceUnknown,
+    Refused,
+    Retryable,
+    ServiceError,
+    SettingError,
+    UsageUnreadable,
+)
 from bot.core.limits import CREATE_POST, Allow, Limits, Wait, Wanted
 from bot.core.model import RateWindow
 from bot.core.pricing import LISTED
@@ -29,6 +37,8 @@ from bot.engine.posting_once import Wish, post_once
 from bot.engine.writing_ahead import prepare_next
 from bot.store.manager import DatabaseManager
 from tests.engine.world import NOON, World
+
+HOUR = timedelta(hours=1)
 
 
 def once(world: World, *texts: str, topic: str | None = None) -> OutcomeKind:
@@ -369,3 +379,59 @@ def test_whatever_setting_is_accepted_works(
     assert report.verdict == usage.verdict
     if caps.posts_24h is not None and 2 * used[0] + 1 > caps.posts_24h:
         assert verdict.verdict == "wait"
+
+
+def in_an_hour(name: str, remaining: int) -> RateWindow:
+    return RateWindow(name=name, limit=17, remaining=remaining, resets_at=NOON + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("error", "closes"),
+    [
+        # What names its time is closed until then, but a quarter of an hour's window no longer than that.
+        (Retryable(code="rate_limited", until=NOON + HOUR), ("GET /2/tweets", "block", HOUR)),
+        (
+            Retryable(code="rate_limited", until=NOON + HOUR, rates=[in_an_hour("15m", 0)]),
+            ("GET /2/tweets", "block", HOUR / 4),
+        ),
+        (
+            Retryable(
+                code="rate_limited",
+                until=NOON + HOUR,
+                rates=[in_an_hour("15m", 0), in_an_hour("24h_user", 0)],
+            ),
+            ("GET /2/tweets", "block", HOUR),
+        ),
+        (
+            Retryable(
+                code="rate_limited",
+                until=NOON + HOUR,
+                rates=[in_an_hour("15m", 0), in_an_hour("24h_user", 1)],
+            ),
+            ("GET /2/tweets", "block", HOUR / 4),
+        ),
+        (
+            Retryable(code="usage_capped", until=NOON + 3 * HOUR, rates=[in_an_hour("15m", 0)]),
+            ("GET /2/tweets", "usage_cap", 3 * HOUR),
+        ),
+        (Retryable(code="rate_limited"), ("GET /2/tweets", "block", HOUR / 4)),
+        (Retryable(code="rate_limited", scope="account"), ("*", "block", HOUR / 4)),
+        (Retryable(code="usage_capped"), ("GET /2/tweets", "usage_cap", HOUR)),
+        (Retryable(code="credits_depleted", scope="account"), ("*", "credits", HOUR)),
+        (Fatal(code="keys_invalid"), ("*", "keys", HOUR / 4)),
+        # X was not asked, or said nothing that closes anything.
+        (Fatal(code="keys_missing"), None),
+        (Fatal(code="wrong_address"), None),
+        (Retryable(code="x_trouble"), None),
+        (Refused(code="policy"), None),
+    ],
+)
+def test_a_refusal_closes_what_it_is_about_for_as_long_as_it_says(
+    world: World, error: ServiceError, closes: tuple[str, str, timedelta] | None
+) -> None:
+    with world.manager.transaction() as tx:
+        world.engine.parts.limits.learn(tx, world.profile, "GET /2/tweets", error, now=NOON)
+    told = [one.name for one in error.rates]
+    found = world.rows("SELECT endpoint, name, resets_at, reason, remaining FROM rate_windows")
+    expected = closes and (*closes[:2], NOON + closes[2], error.code, 0)
+    assert [tuple(row) for row in found if row.name not in told] == ([expected] if expected else [])

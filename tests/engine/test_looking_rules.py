@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from bot.core.auditing import Findings
 from bot.core.errors import SettingError
 from bot.core.limits import Allow, Gauge, Limits, Wait
-from bot.core.model import DecisionRecord, LivePost, RateWindow
+from bot.core.model import DecisionRecord, LivePost, RateWindow, Timeline
 from bot.core.states import Mode, TweetStatus
 from bot.engine.auditing import audit, audit_if_due
 from bot.engine.looking import WorkerLife, report_decisions, report_status, report_usage
@@ -104,6 +105,28 @@ def test_status_shows_how_a_profile_stands(world: World) -> None:
     assert report.last_decision is not None
     assert report.last_decision.verdict == "allow"
     assert report.verdict.verdict == "allow"
+
+
+@pytest.mark.parametrize(("reason", "told"), [(None, "by the operator"), ("a holiday", "a holiday")])
+def test_a_paused_profile_waits_for_resume_and_for_nothing_else(
+    world: World, reason: str | None, told: str
+) -> None:
+    world.change("UPDATE profiles SET paused = true, pause_reason = :reason", reason=reason)
+    report = report_status(
+        world.manager,
+        world.engine.parts.limits,
+        world.profile,
+        now=NOON,
+        mode=Mode.AUTO,
+        patience=timedelta(minutes=2),
+    )
+    assert report.verdict == Wait(
+        until=None,
+        limit="paused",
+        used=Decimal(0),
+        cap=None,
+        reason=f"paused: {told}; `resume` lifts it",
+    )
 
 
 def test_status_of_a_profile_with_nothing_yet_is_empty(world: World) -> None:
@@ -325,6 +348,25 @@ def test_without_a_setting_an_audit_goes_a_hundred_posts_deep(world: World) -> N
     done = audit(world.engine.parts, world.profile)
     assert done is not None
     assert world.rows("SELECT max(units) FROM api_calls WHERE kind = 'read'") == [(100,)]
+
+
+def test_a_read_without_a_post_that_was_cut_off_reaches_none_of_ours(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live_before(world, 2)
+    whole, asked = world.x.timeline, []
+
+    def timeline(x_user_id: str, *, since_id: str | None = None, limit: int = 100) -> Timeline:
+        asked.append(limit)
+        if len(asked) == 1:
+            return Timeline(posts=(), complete=False)
+        return whole(x_user_id, since_id=since_id, limit=limit)
+
+    monkeypatch.setattr(world.x, "timeline", timeline)
+    done = audit(world.engine.parts, world.profile)
+    assert asked == [22, 100]
+    assert done is not None
+    assert done.findings == Findings()
 
 
 @pytest.mark.parametrize("value", [4, 3201])

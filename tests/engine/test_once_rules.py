@@ -11,7 +11,7 @@ import pytest
 from bot.core.limits import Limits
 from bot.core.states import TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind, Stopwatch, leased
-from bot.engine.posting_once import Wish, post_once, settle_all
+from bot.engine.posting_once import Wish, _unsettled, post_once, settle_all
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
 
@@ -173,3 +173,28 @@ def test_a_stopwatch_adds_up_milliseconds_by_name() -> None:
         with watch.measure(name):
             pass
     assert {name: round(spent, 6) for name, spent in watch.spent.items()} == {"store": 750.0, "publish": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "holds_up"),
+    [
+        ("publishing", None, True),
+        ("unknown", "no_answer", True),
+        ("unknown", "duplicate", True),
+        ("unknown", "duplicate_unseen", False),
+        ("posted", None, False),
+        ("drafted", None, False),
+    ],
+)
+def test_a_wish_waits_for_a_post_of_another_process_whose_outcome_is_open(
+    world: World, status: str, reason: str | None, holds_up: bool
+) -> None:
+    world.slot(3600, "of another process")
+    world.change(
+        "UPDATE tweets SET status = CAST(:status AS tweet_status), reason = :reason, intent_at = :at, "
+        "posted_at = :at, x_tweet_id = '7'",
+        status=status,
+        reason=reason,
+        at=NOON,
+    )
+    assert _unsettled(world.engine.parts, world.profile) is holds_up

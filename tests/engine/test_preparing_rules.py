@@ -10,7 +10,7 @@ import pytest
 from bot.core.drafts import ModelUsage, SourceItem
 from bot.core.errors import Fatal, SourceUnreadable, WriterFailed
 from bot.core.limits import Allow, Limits, Wait
-from bot.core.states import Mode, Origin, TweetStatus
+from bot.core.states import Mode, Origin, SlotStatus, TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind, leased
 from bot.engine.planning import ensure_plan, fill_schedule
 from bot.engine.preparing import closed_beyond, take_texts, write_draft
@@ -88,6 +88,17 @@ def test_a_draft_that_another_worker_wrote_meanwhile_is_left(world: World) -> No
     world.database.failures = ["ok", other]
     assert prepare_next(world.engine.parts, world.profile) is None
     assert [row.text for row in world.tweets()] == ["written meanwhile"]
+
+
+def test_a_draft_whose_slot_was_given_up_meanwhile_is_not_kept(world: World) -> None:
+    world.slot(100)
+    with world.manager.transaction() as tx:
+        (slot,) = tx.slots.upcoming(world.profile_id, after=NOON, before=NOON + timedelta(days=1))
+        tx.slots.move(slot.id, SlotStatus.EXPIRED, reason="late")
+    outcome = write_draft(world.engine.parts, world.profile, None, slot=slot, topic=None)
+    assert (outcome.kind, outcome.reason, outcome.tweet) == (OutcomeKind.WAITING, "slot_taken", None)
+    assert outcome.detail == "its slot was given up, or got another draft, while this one was written"
+    assert world.tweets() == []
 
 
 def test_a_draft_left_over_from_a_missed_slot_serves_the_next(world: World) -> None:

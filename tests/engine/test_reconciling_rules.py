@@ -7,13 +7,15 @@ from decimal import Decimal
 
 import pytest
 
+from bot.core.errors import LeaseLost
 from bot.core.limits import CREATE_POST, Limits
-from bot.core.model import LivePost, RateWindow
+from bot.core.model import LivePost, RateWindow, Timeline
 from bot.core.states import TweetStatus
 from bot.engine.parts import leased
 from bot.engine.reconciling import find_orphans, settle_unknown
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, Killed, World
+from tests.support.database_clock import set_clock
 
 TEXT = "nobody heard the answer"
 
@@ -275,3 +277,54 @@ def test_a_read_that_nobody_waits_for_any_more_counts(world: World, seconds: int
     assert world.rows("SELECT state, note FROM api_calls") == [
         (state, "its process ended before the answer" if state == "unknown" else None)
     ]
+
+
+def test_what_a_read_showed_is_not_written_by_a_worker_that_lost_its_lease_over_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unheard(world, "error_after")
+    world.clock.pass_time(40)
+    read = world.x.timeline
+
+    def timeline(x_user_id: str, *, since_id: str | None = None, limit: int = 100) -> Timeline:
+        shown = read(x_user_id, since_id=since_id, limit=limit)
+        world.clock.pass_time(91)
+        with world.manager.transaction() as tx:
+            set_clock(tx, world.clock.true)
+            tx.leases.acquire(world.profile_id, holder="another", asked_at=0, lasts=timedelta(seconds=90))
+        return shown
+
+    monkeypatch.setattr(world.x, "timeline", timeline)
+    with pytest.raises(LeaseLost):
+        looked(world)
+    assert [(row.status, row.x_tweet_id) for row in world.tweets()] == [(TweetStatus.UNKNOWN, None)]
+
+
+def test_a_text_whose_id_another_row_holds_is_neither_adopted_nor_sent_again(world: World) -> None:
+    world.slot(0, TEXT)
+    world.engine.tick(world.profile)
+    world.clock.pass_time(1)
+    world.slot(0, TEXT)
+    world.x.script = ["lost_before"]
+    world.engine.tick(world.profile)
+    world.change("UPDATE tweets SET vain_reads = 3 WHERE status = 'unknown'")
+    world.clock.pass_time(40)
+    assert looked(world) == 1
+    row = world.tweets()[1]
+    assert (row.status, row.reason, row.x_tweet_id) == (TweetStatus.UNKNOWN, "duplicate", None)
+    assert (row.vain_reads, row.absent_reads) == (0, 0)
+    assert (row.looked_at, row.next_attempt_at) == (world.clock.now(), None)
+    assert decisions(world) == [("unknown", "on the timeline as 1000, which another tweet has already")]
+    # X has said by now that it exists: from here on it is looked for when its age has doubled.
+    world.clock.pass_time(60)
+    assert looked(world) == 1
+    row = world.tweets()[1]
+    assert row.next_attempt_at == world.clock.now() + timedelta(seconds=100)
+    assert len(decisions(world)) == 1
+    world.clock.pass_time(24 * 3600)
+    assert looked(world) == 0
+    assert [(one.status, one.reason) for one in world.tweets()][1] == (
+        TweetStatus.FAILED,
+        "duplicate_refused",
+    )
+    assert world.x.calls == 2

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from bot.core.model import Posted
 from bot.core.states import TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind
-from tests.engine.world import BreakableDatabase, World
+from tests.engine.world import NOON, BreakableDatabase, World
 
 TEXT = "answered while others act"
 BEYOND_THE_LEASE = 100.0
@@ -67,7 +68,10 @@ def test_a_yes_that_another_worker_has_already_found_changes_nothing(
     world: World, meanwhile: Callable[[Callable[[], object]], Outcome]
 ) -> None:
     outcome = meanwhile(lambda: another_ticks(world))
-    assert outcome.kind is OutcomeKind.POSTED
+    assert (outcome.kind, outcome.reason, outcome.detail) == (OutcomeKind.POSTED, None, "")
+    assert outcome.cost_usd == Decimal("0.015")
+    assert outcome.tweet == world.tweets()[0]
+    assert outcome.verdict is not None
     one_post(world)
 
 
@@ -157,7 +161,8 @@ def test_a_late_no_leaves_the_tweet_to_whoever_has_it_now(
 ) -> None:
     world.x.script = [script]
     outcome = meanwhile(lambda: another_ticks(world))
-    assert outcome.kind is OutcomeKind.UNKNOWN
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.UNKNOWN, "taken_over")
+    assert outcome.cost_usd == Decimal("0.015")
     assert [tweet.status for tweet in world.tweets()] == [TweetStatus.UNKNOWN]
     world.run(600, every=20)
     assert world.x.calls == 2
@@ -175,9 +180,13 @@ def test_a_database_that_comes_back_soon_learns_of_the_yes(world: World) -> None
 
 def test_a_database_that_stays_away_leaves_the_outcome_to_the_timeline(world: World) -> None:
     world.slot(0, TEXT)
-    fails_after_the_call(world, times=30)
+    lost = fails_after_the_call(world, times=30)
     (outcome,) = world.engine.tick(world.profile)
     assert (outcome.kind, outcome.reason) == (OutcomeKind.UNKNOWN, "record_failed")
+    assert outcome.cost_usd == Decimal("0.015")
+    assert outcome.tweet is not None
+    # After 0, 0.2, 0.6, 1.4, 3, 6.2, 11.2, 16.2 and 21.2 seconds; then the lease could not be given back.
+    assert (lost(), world.clock.true - NOON) == (20, timedelta(seconds=21.2))
     world.database.failures.clear()
     assert [tweet.status for tweet in world.tweets()] == [TweetStatus.PUBLISHING]
     world.clock.pass_time(BEYOND_THE_LEASE)

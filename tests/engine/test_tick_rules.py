@@ -13,6 +13,7 @@ from bot.engine.parts import OutcomeKind, leased
 from bot.engine.reconciling import Unsettled
 from bot.engine.writing_ahead import prepare_next
 from tests.engine.world import NOON, Killed, World
+from tests.support.database_clock import set_clock
 
 
 def decisions(world: World) -> list[tuple[str, str, str]]:
@@ -271,3 +272,41 @@ def test_a_draft_that_awaits_approval_holds_no_other_up(world: World) -> None:
     world.clock.pass_time(2)
     assert [one.kind for one in world.engine.tick(world.profile)] == [OutcomeKind.POSTED]
     assert (world.x.count("not seen yet"), world.x.count("approved")) == (0, 1)
+
+
+def overtaken(world: World) -> None:
+    """The lease runs out, and another worker takes it."""
+    world.clock.pass_time(91)
+    with world.manager.transaction() as tx:
+        set_clock(tx, world.clock.true)
+        assert tx.leases.acquire(world.profile_id, holder="another", asked_at=0, lasts=timedelta(seconds=90))
+
+
+def test_a_tick_that_loses_its_lease_stops_and_says_so(world: World) -> None:
+    world.slot(0, "not by this worker")
+    # Gathered and leased: what comes next checks the lease.
+    world.database.failures = ["ok", "ok", lambda: overtaken(world)]
+    assert world.engine.tick(world.profile) == ()
+    assert decisions(world) == [
+        ("nothing", "publish", "another worker acts for this profile now: nothing was written")
+    ]
+    assert world.x.calls == 0
+
+
+def test_settling_by_hand_leaves_a_profile_alone_whose_lease_it_loses(world: World) -> None:
+    world.database.failures = ["ok", lambda: overtaken(world)]
+    assert world.engine.settle(world.profile) is None
+
+
+def test_after_an_outcome_that_nobody_heard_nothing_else_is_tried(world: World) -> None:
+    for number, text in enumerate(("first", "second")):
+        world.slot(0, text)
+        world.x.script = ["unreachable"]
+        world.engine.tick(world.profile)
+        world.clock.pass_time(0.1)
+        assert world.x.calls == number + 1
+    world.clock.pass_time(10)
+    world.x.script = ["lost_before"]
+    (outcome,) = world.engine.tick(world.profile)
+    assert (outcome.kind, world.x.calls) == (OutcomeKind.UNKNOWN, 3)
+    assert [row.status for row in world.tweets()] == [TweetStatus.UNKNOWN, TweetStatus.APPROVED]
