@@ -122,7 +122,7 @@ def _next_domain(text: str, run: _Run, earlier: _Run | None, done: int) -> tuple
     A link needs a character before it that belongs to none, unless it opens the text.
     """
     least = done + 1 if done else 0
-    if earlier is not None and run.start == earlier.end + len("://"):
+    if earlier is not None:
         for start in (earlier.end - len("https"), earlier.end - len("http")):
             protocol = _PROTOCOL.match(text, start) if start >= max(earlier.start, least) else None
             if protocol and protocol.end() == run.start and _may_start(text, start):
@@ -182,7 +182,7 @@ def _read(
             yield Link(url=url, start=start, end=start + len(url))
         return
     places = [] if text[start - 1 : start] in set("-_./") else list(_ascii_domains(domain))
-    if not places or not is_valid_url(url, default_protocol, domain):
+    if not is_valid_url(url, default_protocol, domain):
         return
     for number, (first, last) in enumerate(places, start=1):
         name = domain[first:last]
