@@ -177,5 +177,7 @@ def test_the_forecast_includes_what_the_daily_comparison_reads() -> None:
     assert forecast(Usage(), limits, now, young).cost_usd == Decimal("0.6") + 12 * 30 * Decimal("0.001")
     capped_reads = replace(limits, reads_month=150)
     assert forecast(Usage(reads_month=50), capped_reads, now, own).cost_usd == Decimal("0.6") + Decimal("0.5")
+    for read in (150, 151):
+        assert forecast(Usage(reads_month=read), capped_reads, now, own).cost_usd == Decimal("0.6")
     tight = replace(limits, budget_usd=Decimal(2))
     assert forecast(Usage(), tight, now, own).cost_usd == 2

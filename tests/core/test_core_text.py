@@ -7,12 +7,12 @@ import unicodedata
 from time import process_time
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from twitter_text import extract_urls_with_indices, parse_tweet
 
 from bot.core.links import find_links
-from bot.core.text import MOST_CHARACTERS, Measure, fingerprint, links, measure, normalise
+from bot.core.text import MOST_CHARACTERS, Measure, fingerprint, is_too_long, links, measure, normalise
 
 SHORT = "https://t.co/abcdefghi{}"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCXYZäßéñ漢字かな0123456789"
@@ -204,6 +204,8 @@ token_texts = st.lists(st.sampled_from(TOKENS.split("|")), max_size=40).map("".j
 
 
 @given(text=token_texts | st.text(max_size=300))
+@example(text="t.co/\u65e5t.co/")
+@example(text="com.de?http://b\u00fc\u00fc.com")
 def test_every_link_and_weight_is_twitter_texts_own(text: str) -> None:
     theirs = [(found["url"], *found["indices"]) for found in extract_urls_with_indices(text)]
     assert [(link.url, link.start, link.end) for link in find_links(text)] == theirs
@@ -241,3 +243,12 @@ def test_a_run_of_accents_is_not_composed() -> None:
     assert normalise(run) == run
     assert not measure(run).valid
     assert fingerprint(run) != fingerprint("a")
+
+
+# Of several of Unicode's combining classes, an overlay's among them, which is the lowest.
+@pytest.mark.parametrize("accent", ["\u0338", "\u0300", "\u0345"])
+def test_a_text_is_beyond_counting_from_501_accents_or_ten_thousand_and_one_characters(accent: str) -> None:
+    assert [is_too_long("a" + accent * accents) for accents in (499, 500, 501)] == [False, False, True]
+    assert [is_too_long("a" * 500 + f"b{accent}" * number) for number in (1, 501)] == [False, False]
+    assert [is_too_long("a" * characters) for characters in (10_000, 10_001)] == [False, True]
+    assert links("a.com " + "b" * 9_990 + " c.com") == ("a.com",)
