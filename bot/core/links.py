@@ -249,8 +249,7 @@ def _ascii_domains(domain: str) -> Iterator[tuple[int, int]]:
         edges = [stretch.start() - 1, *(at for at in range(*stretch.span()) if domain[at] == ".")]
         ends = [_top_level_end(domain, dot + 1) for dot in edges[1:]]
         for label in reversed(range(len(ends) - 1)):
-            if ends[label + 1] and edges[label + 2] - edges[label + 1] > 1:
-                ends[label] = ends[label + 1]
+            ends[label] = ends[label + 1] or ends[label]
         for (before, dot), end in zip(pairwise(edges), ends, strict=True):
             start = max(done, before + 1)
             if start < dot and end:

@@ -128,13 +128,12 @@ def take_texts(parts: Parts, profile: Profile, texts: Sequence[str], *, topic: s
             reason=problems[0].rule,
             detail="; ".join(problem.message for problem in problems),
         )
-    root = _tweet(parts, profile, drafts[0], judged[0].text, slot=None, topic=topic)
-    rows = [root]
-    if len(judged) > 1:
-        rows = [replace(root, thread_id=root.id)]
-        for number, judgement in enumerate(judged[1:], start=2):
-            part = _tweet(parts, profile, drafts[number - 1], judgement.text, slot=None, topic=topic)
-            rows.append(replace(part, thread_id=root.id, part=number))
+    rows = [
+        _tweet(parts, profile, draft, judgement.text, slot=None, topic=topic)
+        for draft, judgement in zip(drafts, judged, strict=True)
+    ]
+    if len(rows) > 1:
+        rows = [replace(row, thread_id=rows[0].id, part=part) for part, row in enumerate(rows, start=1)]
     with parts.database.transaction() as tx:
         kept = [tx.tweets.add(row) for row in rows]
         _say(tx, parts.clock.now(), profile, kept[0], None)

@@ -90,9 +90,7 @@ def _save(parts: Parts, tx: Transaction, intent: Intent, answer: Posted | Servic
 
 
 def _save_posted(parts: Parts, tx: Transaction, intent: Intent, posted: Posted, now: datetime) -> Outcome:
-    tweet = tx.tweets.change(
-        intent.tweet.id, TweetStatus.POSTED, x_tweet_id=posted.x_tweet_id, posted_at=now, reason=None
-    )
+    tweet = tx.tweets.change(intent.tweet.id, TweetStatus.POSTED, x_tweet_id=posted.x_tweet_id, posted_at=now)
     tx.ledger.change(intent.call.id, CallState.SETTLED)
     finish_slot(tx, tweet, SlotStatus.DONE)
     open_next_part(tx, tweet)
