@@ -49,6 +49,8 @@ SLOW = (
     "test_limits_agent.py::test_a_month_of_a_plan",
     "test_limits_agent.py::test_eight_processes",
     "test_limits_agent.py::test_with_twelve_missed",
+    "test_other_servers.py::test_behind_a_proxy",
+    "test_other_servers.py::test_which_loses_calls_too",
 )
 # Rooms that import nothing of `engine`.
 BELOW_ENGINE = ("bot.core", "bot.ports", "bot.store", "bot.sandbox", "bot.x")

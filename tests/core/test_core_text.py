@@ -204,6 +204,8 @@ token_texts = st.lists(st.sampled_from(TOKENS.split("|")), max_size=40).map("".j
 
 
 @given(text=token_texts | st.text(max_size=300))
+@example(text="_a.de")
+@example(text="\u00fc_t.co/")
 @example(text="t.co/\u65e5t.co/")
 @example(text="com.de?http://b\u00fc\u00fc.com")
 def test_every_link_and_weight_is_twitter_texts_own(text: str) -> None:

@@ -41,7 +41,7 @@ def refused_as_duplicate(world: World, *texts: str) -> None:
     world.x.visibility = timedelta(days=9)
     world.slot(0, *(texts or (TEXT,)))
     world.x.script = ["lost_after"]
-    world.run(200, every=10)
+    world.run(200, every=31)
     tweet = world.tweets()[0]
     assert (tweet.status, tweet.reason, world.x.calls) == (TweetStatus.UNKNOWN, "duplicate", 2)
 
@@ -54,8 +54,8 @@ def test_a_post_that_shows_late_is_counted_all_the_while_and_adopted(world: Worl
     world.slot(300, "second")
     world.slot(310, "one too many")
     world.x.script = ["lost_after"]
-    world.run(900, every=10)
-    world.run(DAY - 1500, every=900)
+    world.run(900, every=31)
+    world.run(DAY - 1500, every=1800)
     assert [world.x.count(text) for text in (TEXT, "one too many")] == [1, 0]
     assert len(world.x.posts) <= 2
     first = world.tweets()[0]
@@ -75,14 +75,14 @@ def test_it_counts_against_the_cap_although_it_is_never_found(world: World) -> N
 
 def test_it_is_looked_for_for_a_day_by_few_reads_and_then_stays_counted(world: World) -> None:
     refused_as_duplicate(world)
-    world.run(DAY + HOUR, every=600)
+    world.run(DAY + HOUR, every=1800)
     (tweet,) = world.tweets()
     assert (tweet.status, tweet.reason) == (TweetStatus.FAILED, "duplicate_refused")
     assert world.x.calls == 2
     assert calls(world) == [("released", 1), ("settled", 1)]
     assert reads(world) <= 4 + 14
     before = reads(world)
-    world.run(DAY, every=3600)
+    world.run(DAY, every=4 * HOUR)
     assert reads(world) == before
     assert world.rows("SELECT status::text FROM posting_schedule") == [("skipped",)]
 
@@ -90,7 +90,7 @@ def test_it_is_looked_for_for_a_day_by_few_reads_and_then_stays_counted(world: W
 def test_reads_that_fail_end_the_search_after_a_day_too(world: World) -> None:
     refused_as_duplicate(world)
     world.x.reads = ["fail"] * 500
-    world.run(DAY + HOUR, every=600)
+    world.run(DAY + HOUR, every=1800)
     assert [tweet.reason for tweet in world.tweets()] == ["duplicate_refused"]
     assert 500 - len(world.x.reads) <= 40
     assert calls(world) == [("released", 1), ("settled", 1)]
@@ -121,7 +121,7 @@ def test_a_person_waits_for_it_no_longer_either(world: World) -> None:
 def test_the_operator_is_told_once(world: World) -> None:
     refused_as_duplicate(world)
     assert events(world, "duplicate_unseen") == 0
-    world.run(5 * HOUR, every=600)
+    world.run(5 * HOUR, every=1800)
     world.engine.settle(world.profile)
     assert events(world, "duplicate_unseen") == 1
     assert world.rows("SELECT repeated FROM decisions WHERE verdict = 'unseen'") == [(1,)]
@@ -142,7 +142,7 @@ def test_the_next_parts_of_a_thread_wait_for_its_id(world: World) -> None:
     world.run(2 * HOUR, every=300)
     assert world.x.calls == 2
     world.x.visibility = timedelta(0)
-    world.run(6 * HOUR, every=600)
+    world.run(6 * HOUR, every=1800)
     assert [tweet.status for tweet in world.tweets()] == [TweetStatus.POSTED] * 3
     assert [post.reply_to for post in world.x.posts][1:] == [post.x_tweet_id for post in world.x.posts][:-1]
     assert world.rows("SELECT status::text FROM posting_schedule") == [("done",)]
@@ -151,7 +151,7 @@ def test_the_next_parts_of_a_thread_wait_for_its_id(world: World) -> None:
 
 def test_its_text_is_not_written_again(world: World) -> None:
     refused_as_duplicate(world)
-    world.run(DAY + HOUR, every=900)
+    world.run(DAY + HOUR, every=3600)
     with world.manager.transaction() as tx:
         known = tx.tweets.fingerprints(world.profile_id, since=world.clock.now() - timedelta(days=30))
         assert world.tweets()[0].fingerprint in known

@@ -91,9 +91,9 @@ def test_what_was_used_elsewhere_counts_from_then_on(world: World) -> None:
 def test_a_429_closes_the_endpoint_until_its_reset_and_no_call_is_tried_before(world: World) -> None:
     world.slot(0, "refused at first")
     world.x.script = ["too_many"]
-    world.run(115, every=5)
+    world.run(119, every=17)
     assert world.x.calls == 1
-    world.run(30, every=5)
+    world.run(30, every=10)
     assert [tweet.status for tweet in world.tweets()] == [TweetStatus.POSTED]
     assert world.x.calls == 2
 
@@ -102,7 +102,7 @@ def test_spent_credits_stop_all_spending_until_resume_or_a_probe_an_hour_later(w
     world.change("UPDATE plans SET late_tolerance_seconds = 86400")
     world.slot(0, "waits for credits")
     world.x.script = ["credits", "credits"]
-    world.run(3500, every=50)
+    world.run(3599, every=500)
     assert world.x.calls == 1
     world.run(200, every=50)
     assert world.x.calls == 2
@@ -353,7 +353,7 @@ amounts = st.none() | st.decimals(0, 10**6, places=6, allow_nan=False)
     price=st.decimals(0, 10**6, places=6, allow_nan=False),
 )
 @settings(
-    max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_whatever_setting_is_accepted_works(
     world: World, caps: Limits, used: tuple[int, int], price: Decimal

@@ -15,6 +15,7 @@ from bot.core.states import Mode, TweetStatus
 from bot.engine.auditing import audit, audit_if_due
 from bot.engine.looking import WorkerLife, report_decisions, report_status, report_usage
 from bot.engine.noting import noted, weighed
+from bot.engine.writing_ahead import prepare_next
 from tests.core.makers import slot, tweet
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
@@ -47,6 +48,15 @@ def test_a_budget_is_weighed_against_the_price_of_a_plain_post(world: World) -> 
         world.engine = with_caps(world, Limits(budget_usd=Decimal(budget)))
         report = report_usage(world.manager, world.engine.parts.limits, world.profile_id, now=NOON)
         assert isinstance(report.verdict, verdict)
+
+
+def test_a_persons_wish_is_shown_without_the_spacing_that_does_not_bind_it(world: World) -> None:
+    world.change("UPDATE plans SET spacing_seconds = 60")
+    world.slot(0, "one")
+    world.engine.tick(world.profile)
+    report = report_usage(world.manager, world.engine.parts.limits, world.profile_id, now=NOON, spaced=False)
+    assert "spacing" not in {gauge.name for gauge in report.gauges}
+    assert report.verdict.verdict == "allow"
 
 
 def test_drift_is_shown_by_window_where_there_is_one(world: World) -> None:
@@ -410,6 +420,20 @@ def test_what_an_audit_found_is_kept_with_its_ids(world: World) -> None:
         ("GET /2/tweets", 0, Decimal(0)),
         ("GET /2/users/:id/tweets", 0, Decimal(0)),
     ]
+
+
+def test_of_a_post_that_was_removed_nothing_is_kept_but_that_it_was_there(world: World) -> None:
+    world.slot(0)
+    prepare_next(world.engine.parts, world.profile)
+    world.engine.tick(world.profile)
+    (posted,) = world.tweets()
+    assert posted.source is not None
+    world.x.delete("1000")
+    world.clock.pass_time(3600)
+    audit(world.engine.parts, world.profile)
+    (row,) = world.tweets()
+    assert (row.status, row.text, row.fingerprint, row.source) == (TweetStatus.DELETED, "", "", None)
+    assert (row.x_tweet_id, row.posted_at) == ("1000", NOON)
 
 
 def test_an_audit_that_differs_or_fails_is_not_repeated_or_is(world: World) -> None:

@@ -130,7 +130,10 @@ def play(world: World, other: OtherX, script: list[str], *, number: int = 4) -> 
     other.script = list(script)
     for n in range(number):
         world.slot(n * 60, f"text {n}")
-    world.run(number * 60 + 300, every=20)
+    for _ in range(number * 3 + 15):
+        world.run(20, every=20)
+        if world.at_rest():
+            break
     assert sorted(post["text"] for post in other.posts) == [f"text {n}" for n in range(number)]
     assert {tweet.status for tweet in world.tweets()} == {TweetStatus.POSTED}
     settled = world.rows("SELECT count(*) FROM api_calls WHERE kind = 'post' AND state <> 'released'")

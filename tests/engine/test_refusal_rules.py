@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot.core.errors import Fatal, Refused, Retryable
+from bot.core.model import Posted
 from bot.core.states import Origin, TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind
 from bot.engine.recording import backoff, may_try_again
@@ -137,6 +138,27 @@ def test_what_x_closed_stays_closed_as_long_as_it_said_or_until_a_probe(
         (endpoint, name, 0, NOON + timedelta(seconds=seconds), reason)
     ]
     assert [(row.status, row.reason) for row in world.tweets()] == [(TweetStatus.APPROVED, reason)]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("rate_limited", OutcomeKind.WAITING),
+        ("usage_capped", OutcomeKind.WAITING),
+        ("credits_depleted", OutcomeKind.WAITING),
+        ("x_trouble", OutcomeKind.FAILED),
+    ],
+)
+def test_only_what_opens_by_itself_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch, code: str, kind: OutcomeKind
+) -> None:
+    def create_post(_text: str, **_more: object) -> Posted:
+        raise Retryable("not now", code=code)
+
+    monkeypatch.setattr(world.x, "create_post", create_post)
+    world.slot(0, TEXT)
+    (outcome,) = world.engine.tick(world.profile)
+    assert (outcome.kind, outcome.reason) == (kind, code)
 
 
 def test_a_lease_too_short_for_a_call_makes_none_and_no_attempt(world: World) -> None:

@@ -8,10 +8,12 @@ from decimal import Decimal
 import pytest
 
 from bot.core.errors import DatabaseUnavailable, UsageUnreadable
+from bot.core.limits import Limits
 from bot.core.states import TweetStatus
 from bot.engine.parts import OutcomeKind, leased
 from bot.engine.reconciling import Unsettled
 from bot.engine.writing_ahead import prepare_next
+from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, Killed, World
 from tests.support.database_clock import set_clock
 
@@ -310,3 +312,14 @@ def test_after_an_outcome_that_nobody_heard_nothing_else_is_tried(world: World) 
     (outcome,) = world.engine.tick(world.profile)
     assert (outcome.kind, world.x.calls) == (OutcomeKind.UNKNOWN, 3)
     assert [row.status for row in world.tweets()] == [TweetStatus.UNKNOWN, TweetStatus.APPROVED]
+
+
+def test_a_retry_that_waits_for_money_leaves_the_tick_to_a_cheaper_slot(world: World) -> None:
+    world.slot(0, "dear: https://example.org")
+    world.x.script = ["unreachable"]
+    world.engine.tick(world.profile)
+    world.engine = with_caps(world, Limits(posts_24h=None, posts_15min=None, budget_usd=Decimal("0.1")))
+    world.slot(10, "cheap")
+    world.clock.pass_time(10)
+    assert [one.kind for one in world.engine.tick(world.profile)] == [OutcomeKind.POSTED]
+    assert [post.text for post in world.x.posts] == ["cheap"]
