@@ -124,4 +124,4 @@ def _on_its_way(tweet: Tweet, claimed: Sequence[Slot]) -> bool:
         return False
     if tweet.part > 1 or tweet.origin is Origin.MANUAL:
         return True
-    return tweet.attempts > 0 and any(slot.id == tweet.slot_id for slot in claimed)
+    return any(slot.id == tweet.slot_id for slot in claimed)
