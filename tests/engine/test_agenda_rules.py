@@ -132,6 +132,20 @@ def test_a_persons_post_is_resent_to_the_end_of_its_tolerance(
     assert (world.tweets()[0].reason == "too_late") is not goes
 
 
+def test_a_persons_thread_goes_on_at_its_next_part_however_late_it_is(world: World) -> None:
+    world.x.script = ["accept", "lost_before"]
+    assert once(world, "root", "part") is OutcomeKind.UNKNOWN
+    world.change(
+        "UPDATE tweets SET status = 'approved', resends = 1, reason = 'absent', intent_at = :at "
+        "WHERE part = 2",
+        at=world.clock.now() - timedelta(hours=1),
+    )
+    agenda = gather(world.engine.parts, world.profile)
+    left = give_up_late(world.engine.parts, world.profile, agenda)
+    assert [tweet.text for tweet in left.open] == ["part"]
+    assert world.tweets()[1].status is TweetStatus.APPROVED
+
+
 def test_a_slot_whose_limit_stays_closed_beyond_its_tolerance_is_given_up_at_once(world: World) -> None:
     world.engine = with_caps(world, Limits(posts_24h=0, posts_15min=None))
     world.slot(0, "no room today")

@@ -189,6 +189,9 @@ def test_a_duplicate_heard_late_forestalls_a_resend(
     monkeypatch.setattr(world.x, "create_post", create_post)
     world.slot(0, TEXT)
     world.engine.tick(world.profile)
+    (tweet,) = world.tweets()
+    assert (tweet.status, tweet.reason, tweet.next_attempt_at) == (TweetStatus.UNKNOWN, "duplicate", None)
+    assert (tweet.looked_at is None) is (seconds == 200)
     world.change("UPDATE profiles SET paused = false")
     world.run(900, every=30)
     assert world.x.calls == 0

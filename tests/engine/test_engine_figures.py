@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
+from bot.core.states import TweetStatus
 from bot.engine.parts import EngineSettings, Outcome, OutcomeKind
 from bot.engine.posting_once import Wish
+from tests.core.makers import tweet
 
 
 def test_times_are_those_that_operators_know() -> None:
@@ -36,3 +40,19 @@ def test_an_outcome_without_more_costs_nothing_and_explains_nothing() -> None:
 
 def test_a_wish_without_more_leaves_text_and_topic_to_the_writer() -> None:
     assert Wish() == Wish(texts=(), topic=None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "queued"),
+    [
+        (OutcomeKind.WAITING, TweetStatus.APPROVED, True),
+        (OutcomeKind.WAITING, TweetStatus.DRAFTED, False),
+        (OutcomeKind.WAITING, None, False),
+        (OutcomeKind.FAILED, TweetStatus.APPROVED, False),
+    ],
+)
+def test_what_waits_approved_is_posted_later(
+    kind: OutcomeKind, status: TweetStatus | None, queued: bool
+) -> None:
+    row = None if status is None else tweet(status=status)
+    assert Outcome(kind=kind, tweet=row).queued is queued

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import uuid
 from dataclasses import replace
@@ -276,6 +277,18 @@ def test_a_cap_that_is_none_is_named(world: World, caps: str) -> None:
     with pytest.raises(SettingError, match="bot_config caps"):
         once(world, "weighed against what?")
     assert world.x.calls == 0
+
+
+@pytest.mark.parametrize("most", [0, 1_000_000_000, None])
+def test_every_cap_may_be_from_nothing_to_a_billion_or_lifted(world: World, most: int | None) -> None:
+    names = ("posts_15min", "posts_24h", "posts_month", "reads_month", "tokens_day")
+    budget = None if most is None else min(most, 1_000_000)
+    caps = json.dumps({**dict.fromkeys(names, most), "budget_usd": budget})
+    world.change("INSERT INTO bot_config (key, value) VALUES ('caps', CAST(:caps AS jsonb))", caps=caps)
+    with world.manager.transaction() as tx:
+        found = world.engine.parts.limits.limits(tx, None)
+    assert {getattr(found, name) for name in names} == {most}
+    assert found.budget_usd == budget
 
 
 @pytest.mark.parametrize("key", ["caps", "prices"])

@@ -139,6 +139,23 @@ def test_a_paused_profile_waits_for_resume_and_for_nothing_else(
     )
 
 
+def test_status_counts_what_exists_and_is_not_shown_apart_from_what_is_still_waited_for(
+    world: World,
+) -> None:
+    for number, reason in enumerate(("duplicate_unseen", "duplicate", "no_answer")):
+        world.slot(3600 + number, reason)
+    world.change("UPDATE tweets SET status = 'unknown', reason = text, intent_at = :at", at=NOON)
+    report = report_status(
+        world.manager,
+        world.engine.parts.limits,
+        world.profile,
+        now=NOON,
+        mode=Mode.AUTO,
+        patience=timedelta(minutes=2),
+    )
+    assert (report.unseen, report.open) == (1, {"unknown": 3})
+
+
 def test_status_of_a_profile_with_nothing_yet_is_empty(world: World) -> None:
     world.change("UPDATE plans SET status = 'archived'")
     world.slot(8 * 24 * 3600 + 1)

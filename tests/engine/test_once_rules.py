@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from bot.core.limits import Limits
+from bot.core.model import LivePost
 from bot.core.states import TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind, Stopwatch, leased
 from bot.engine.posting_once import Wish, _unsettled, post_once, settle_all
@@ -160,6 +161,13 @@ def test_a_person_waits_for_another_worker_as_long_as_its_lease_holds(world: Wor
     assert set(said) == {"another worker acts for this account; waiting for it"}
 
 
+def test_what_another_worker_may_have_under_way_counts_as_one_unknown_post(world: World) -> None:
+    other = world.new_engine(lease_time=timedelta(minutes=5))
+    with leased(other.parts, world.profile):
+        left = settle_all(world.engine, world.profile, lambda _said: None)
+    assert (left.tweets, left.holding_up) == (1, 1)
+
+
 def test_what_is_settled_already_needs_no_waiting(world: World) -> None:
     said: list[str] = []
     assert settle_all(world.engine, world.profile, said.append).tweets == 0
@@ -198,3 +206,35 @@ def test_a_wish_waits_for_a_post_of_another_process_whose_outcome_is_open(
         at=NOON,
     )
     assert _unsettled(world.engine.parts, world.profile) is holds_up
+
+
+def overtaken(world: World) -> Outcome:
+    """A wish; when all is written, another process's post becomes unknown."""
+    spans = {"lease_time": 10, "call_time": 5, "settle_delay": 5}
+    world.engine = world.new_engine(**{name: timedelta(seconds=span) for name, span in spans.items()})
+    world.slot(3600, "of another process")
+
+    def say(step: str) -> None:
+        if step == "publishing":
+            world.change(
+                "UPDATE tweets SET status = 'unknown', intent_at = :at WHERE slot_id IS NOT NULL", at=NOON
+            )
+            world.change("UPDATE posting_schedule SET status = 'claimed'")
+
+    watch = Stopwatch(lambda: 0.0)
+    return post_once(world.engine, world.profile, Wish(texts=("mine",)), watch=watch, say=say)
+
+
+def test_a_wish_that_is_overtaken_by_an_unknown_outcome_waits_for_it(world: World) -> None:
+    world.x.reads = ["fail"] * 100
+    outcome = overtaken(world)
+    assert (outcome.kind, outcome.reason, world.x.calls) == (OutcomeKind.WAITING, "lease_elsewhere", 0)
+    assert "not settled yet" in outcome.detail
+    assert (world.clock.true - NOON).total_seconds() == 10
+
+
+def test_a_wish_that_is_overtaken_goes_out_once_that_outcome_is_settled(world: World) -> None:
+    world.x.posts = [LivePost(x_tweet_id="7", text="of another process", created_at=NOON)]
+    assert overtaken(world).kind is OutcomeKind.POSTED
+    assert [tweet.reason for tweet in world.tweets()] == ["adopted", None]
+    assert [post.text for post in world.x.posts] == ["of another process", "mine"]

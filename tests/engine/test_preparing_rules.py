@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from bot.core.drafts import ModelUsage, SourceItem
+from bot.core.drafts import Draft, ModelUsage, SourceItem
 from bot.core.errors import Fatal, SourceUnreadable, WriterFailed
 from bot.core.limits import Allow, Limits, Wait
 from bot.core.states import Mode, Origin, SlotStatus, TweetStatus
@@ -185,6 +185,16 @@ def test_only_a_sources_own_address_may_be_linked(world: World) -> None:
     assert write(world).kind is OutcomeKind.POSTED
     assert [row.text for row in world.tweets()] == ["without a link"]
     assert "https://example.org/made-up" in world.writer.asked[1].feedback[0]
+
+
+def test_a_draft_without_a_source_may_link_nowhere(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafts = iter(["see https://example.org", "without a link"])
+    monkeypatch.setattr(
+        world.writer, "write", lambda _request: Draft(text=next(drafts), source=None, writer="plain")
+    )
+    assert write(world).kind is OutcomeKind.POSTED
+    assert [(row.text, row.source) for row in world.tweets()] == [("without a link", None)]
+    assert world.rows("SELECT reason FROM decisions") == [("written by plain",)]
 
 
 def test_nothing_is_written_for_a_post_that_can_not_go_out_in_time(world: World) -> None:
