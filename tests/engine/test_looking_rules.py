@@ -274,6 +274,25 @@ def test_a_text_of_run_once_that_waits_is_no_beat_of_a_worker(world: World) -> N
     assert life(3605).alive  # a worker weighs the same again
 
 
+@pytest.mark.parametrize(("others", "seen"), [(49, True), (50, False)])
+def test_a_beat_is_looked_for_among_the_fifty_newest_rows(world: World, others: int, seen: bool) -> None:
+    rows = [(6 + number, "wait", f"{number}") for number in range(others)]
+    with world.manager.transaction() as tx:
+        for seconds, verdict, reason in [(5, "nothing", "a beat"), *rows]:
+            at = NOON + timedelta(seconds=seconds)
+            tx.decisions.record(noted(verdict, reason, now=at, kind="publish", profile=world.profile))
+    life = lives(world, (1, "start", "one"), (2, "start", "one"))
+    assert life.last_beat == (NOON + timedelta(seconds=5) if seen else None)
+
+
+@pytest.mark.parametrize(("others", "alive"), [(99, True), (100, False)])
+def test_a_worker_is_looked_for_among_the_hundred_newest_starts_and_stops(
+    world: World, others: int, alive: bool
+) -> None:
+    stops = [(2 + number, "stop", f"another {number}") for number in range(others)]
+    assert lives(world, (1, "start", "this one"), *stops).alive is alive
+
+
 # Decision rows.
 
 

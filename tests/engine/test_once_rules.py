@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.limits import Limits
 from bot.core.model import LivePost
-from bot.core.states import TweetStatus
+from bot.core.states import Mode, TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind, Stopwatch, leased
 from bot.engine.posting_once import Wish, _unsettled, post_once, settle_all
 from tests.engine.test_limits_agent import with_caps
@@ -238,3 +238,16 @@ def test_a_wish_that_is_overtaken_goes_out_once_that_outcome_is_settled(world: W
     assert overtaken(world).kind is OutcomeKind.POSTED
     assert [tweet.reason for tweet in world.tweets()] == ["adopted", None]
     assert [post.text for post in world.x.posts] == ["of another process", "mine"]
+
+
+@pytest.mark.parametrize("mode", [Mode.DRY_RUN, Mode.REVIEW, Mode.AUTO])
+def test_a_paused_profile_takes_a_wish_into_its_queue_only_where_a_worker_would_post_it(
+    world: World, mode: Mode
+) -> None:
+    world.change("UPDATE profiles SET paused = true, mode = :mode", mode=mode.value)
+    wish, watch = Wish(texts=("later",), queue=True), Stopwatch(lambda: 0.0)
+    outcome = post_once(world.engine, world.profile, wish, watch=watch, say=lambda _said: None)
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.WAITING, "paused")
+    queued = [TweetStatus.APPROVED] if mode is Mode.AUTO else []
+    assert [row.status for row in world.tweets()] == queued
+    assert outcome.queued is bool(queued)
