@@ -28,7 +28,7 @@ def aware(moment: datetime) -> datetime:
     Raises:
         ValueError: the datetime is naive.
     """
-    if moment.tzinfo is None or moment.utcoffset() is None:
+    if moment.utcoffset() is None:
         raise ValueError(f"a naive datetime ({moment.isoformat()}) says no moment: give it a time zone")
     return moment.astimezone(UTC)
 
