@@ -385,6 +385,17 @@ def test_an_audit_asks_for_our_own_posts_and_twenty_more_up_to_its_depth(
     assert world.rows("SELECT units FROM api_calls WHERE kind = 'read'") == [(units,)]
 
 
+def test_an_audit_with_no_post_of_ours_looks_no_further_than_at_the_newest_twenty(world: World) -> None:
+    world.x.posts = [
+        LivePost(x_tweet_id=str(number + 1), text=f"by hand {number}", created_at=NOON)
+        for number in range(50)
+    ]
+    done = audit(world.engine.parts, world.profile)
+    assert done is not None
+    assert len(done.findings.foreign) == 20
+    assert world.rows("SELECT units FROM api_calls WHERE kind = 'read'") == [(20,)]
+
+
 def test_without_a_setting_an_audit_goes_a_hundred_posts_deep(world: World) -> None:
     live_before(world, 1)
     world.x.posts += [

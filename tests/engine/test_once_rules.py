@@ -145,7 +145,8 @@ def test_nothing_new_is_posted_while_an_earlier_outcome_stays_unknown(world: Wor
     outcome = wished(world, "not before that one", said=said)
     assert (outcome.kind, outcome.reason) == (OutcomeKind.WAITING, "unsettled")
     assert "still unknown" in outcome.detail
-    assert set(said) == {"1 earlier post(s) with an unknown outcome: looking at the timeline again"}
+    # Twice a second.
+    assert said == ["1 earlier post(s) with an unknown outcome: looking at the timeline again"] * 42
     assert world.x.calls == 1
     # Patience is four of X's delays, or as long as a dead worker's lease holds.
     assert (world.clock.true - NOON).total_seconds() == 21
@@ -251,3 +252,26 @@ def test_a_paused_profile_takes_a_wish_into_its_queue_only_where_a_worker_would_
     queued = [TweetStatus.APPROVED] if mode is Mode.AUTO else []
     assert [row.status for row in world.tweets()] == queued
     assert outcome.queued is bool(queued)
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "reason", "detail"),
+    [
+        ([], OutcomeKind.POSTED, None, ""),
+        (["refuse"], OutcomeKind.FAILED, "policy", "the worker tried it"),
+    ],
+)
+def test_a_wish_that_the_worker_takes_from_the_queue_first_ends_as_it_did_there(
+    world: World, script: list[str], kind: OutcomeKind, reason: str | None, detail: str
+) -> None:
+    world.x.script = script
+
+    def say(step: str) -> None:
+        if step == "publishing":
+            world.new_engine().tick(world.profile)
+
+    wish, watch = Wish(texts=("mine",), queue=True), Stopwatch(lambda: 0.0)
+    outcome = post_once(world.engine, world.profile, wish, watch=watch, say=say)
+    assert (outcome.kind, outcome.reason, outcome.detail) == (kind, reason, detail)
+    assert outcome.tweet == world.tweets()[0]
+    assert world.x.calls == 1

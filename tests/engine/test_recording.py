@@ -195,6 +195,15 @@ def test_a_database_that_stays_away_leaves_the_outcome_to_the_timeline(world: Wo
     one_post(world)
 
 
+def test_an_outcome_is_given_up_at_the_end_of_its_time_and_not_after_one_more_pause(world: World) -> None:
+    world.engine = world.new_engine(record_time=timedelta(seconds=3))
+    world.slot(0, TEXT)
+    lost = fails_after_the_call(world, times=30)
+    world.engine.tick(world.profile)
+    # After 0, 0.2, 0.6, 1.4 and 3 seconds.
+    assert (lost(), world.clock.true - NOON) == (24, timedelta(seconds=3))
+
+
 def fails_after_the_call(world: World, *, times: int) -> Callable[[], int]:
     """Takes the database away once X has answered; gives how many failures are still to come."""
     create = world.x.create_post
