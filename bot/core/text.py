@@ -125,7 +125,7 @@ def _mask_links(text: str) -> str:
 
 
 def _has_accent_run(text: str) -> bool:
-    if len(text) <= _MOST_ACCENTS or text.isascii():
+    if len(text) <= _MOST_ACCENTS:
         return False
     runs = groupby(unicodedata.combining(character) > 0 for character in text)
     return any(accents and sum(1 for _ in run) > _MOST_ACCENTS for accents, run in runs)
