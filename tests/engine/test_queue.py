@@ -43,6 +43,20 @@ def test_queued_texts_go_in_their_order_and_apart(world: World) -> None:
     assert all(later - before >= timedelta(seconds=600) for before, later in pairwise(made))
 
 
+def test_of_queued_texts_and_threads_one_goes_a_tick(world: World) -> None:
+    pause(world, paused=True)
+    for texts in (("one",), ("two", "its part"), ("three",)):
+        queue(world, *texts)
+        world.clock.pass_time(1)
+    pause(world, paused=False)
+    posted = []
+    for _ in range(3):
+        world.engine.tick(world.profile)
+        posted.append(len(world.x.posts))
+    assert posted == [1, 3, 4]
+    assert [post.text for post in world.x.posts] == ["one", "two", "its part", "three"]
+
+
 def test_a_queued_text_outlasts_an_x_that_can_not_be_reached(world: World) -> None:
     world.x.script = ["unreachable"] * 4
 
