@@ -80,7 +80,7 @@ class QuickTest:
 
     def runs(self, mutant: Mutant) -> bool:
         """Whether it runs the changed statement."""
-        return any((str(mutant.path), line) in self.lines for line in range(mutant.first, mutant.last + 1))
+        return _runs(self.lines, mutant)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +91,10 @@ class Verdict:
     killed_by: str | None
 
 
+def _runs(lines: Lines, mutant: Mutant) -> bool:
+    return any((str(mutant.path), line) in lines for line in range(mutant.first, mutant.last + 1))
+
+
 class Bench:
     """The server and the tests that every mutant is tried on."""
 
@@ -99,6 +103,7 @@ class Bench:
         self._uri = server_uri
         self._folder = folder
         self._modules: list[str] = []
+        self._begun: Lines = frozenset()
         self.tests: tuple[QuickTest, ...] = ()
 
     def prepare(self) -> None:
@@ -114,6 +119,7 @@ class Bench:
         self._run(partial(self._baseline, told), "baseline")
         found = json.loads(told.read_text())
         self._modules = found["modules"]
+        self._begun = frozenset((path, line) for path, line in found["lines"].get("", ()))
         self.tests = tuple(
             QuickTest(
                 name=name,
@@ -142,13 +148,16 @@ class Bench:
         return 0
 
     def tests_for(self, mutant: Mutant) -> list[QuickTest]:
-        """The tests of its room that may notice it, the quickest first.
+        """The tests of its room that may notice it: first those that run it, the quickest first.
 
-        What runs once is nobody's alone: constants and tables are read by any test.
+        What runs once is nobody's alone: constants and tables are read by any test, and so is what
+        a function gave that was called before all tests.
         """
+        once = mutant.once or _runs(self._begun, mutant)
         folder = QUICK[mutant.path.parts[1]]
-        near = (test for test in self.tests if test.name.startswith(f"{folder}/"))
-        return sorted((test for test in near if mutant.once or test.runs(mutant)), key=lambda test: test.work)
+        near = [(not test.runs(mutant), test) for test in self.tests if test.name.startswith(f"{folder}/")]
+        asked = [(apart, test) for apart, test in near if once or not apart]
+        return [test for _, test in sorted(asked, key=lambda one: (one[0], one[1].work))]
 
     def try_all(self, mutants: Sequence[Mutant], *, at_once: int) -> Iterator[Verdict]:
         """Tries them, so many at once; gives each verdict as it is known."""

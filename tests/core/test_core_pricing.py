@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.core.drafts import ModelUsage
 from bot.core.errors import PriceUnknown, SettingError
-from bot.core.pricing import LISTED, ModelPrice, with_overrides
+from bot.core.pricing import LISTED, ModelPrice, amount_of, with_overrides
 
 tokens = st.integers(min_value=0, max_value=10**9)
 dollars = st.decimals(min_value=0, max_value=1_000, places=6, allow_nan=False)
@@ -121,6 +121,14 @@ def test_own_posts_are_read_at_everybodys_price_unless_the_account_owns_the_app(
     assert with_overrides(LISTED, None, owns_app=False).own_post_read == Decimal("0.005")
     assert with_overrides(LISTED, None, owns_app=True).own_post_read == Decimal("0.001")
     assert with_overrides(LISTED, {"own_post_read": None}, owns_app=False).own_post_read is None
+
+
+def test_an_amount_goes_from_nothing_to_a_million_in_millionths() -> None:
+    fits = ("0", "0.000001", "1000000", 1_000_000, 0.5)
+    assert [amount_of(figure) for figure in fits] == [Decimal(str(figure)) for figure in fits]
+    assert {amount_of(figure) for figure in ("-0.000001", "1000000.000001", "0.0000001", 2_000_000)} == {None}
+    most = with_overrides(LISTED, {"post": "1000000"}).post_price(has_link=False)
+    assert most == 1_000_000
 
 
 def test_a_price_of_nothing_is_a_price() -> None:

@@ -207,6 +207,7 @@ token_texts = st.lists(st.sampled_from(TOKENS.split("|")), max_size=40).map("".j
 @example(text="\u00fc.de")
 @example(text="a.com.\u65e5.de")
 @example(text="a.\ud55c\uad6d")
+@example(text="http:// b.com")
 @example(text="_a.de")
 @example(text="\u00fc_t.co/")
 @example(text="t.co/\u65e5t.co/")
