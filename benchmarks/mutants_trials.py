@@ -284,8 +284,7 @@ class _Watch:
             data_file=None, config_file=False, include=[f"{ROOT}/bot/core/*", f"{ROOT}/bot/engine/*"]
         )
         self._seconds: dict[str, tuple[float, float]] = {}
-
-    def pytest_sessionstart(self) -> None:
+        # Before the tests' own set-up, which imports the rooms.
         self._coverage.start()
 
     @pytest.hookimpl(trylast=True)

@@ -200,6 +200,11 @@ def test_a_text_may_weigh_two_hundred_and_eighty() -> None:
     assert MAX_WEIGHTED_LENGTH == 280
 
 
+def test_a_decision_without_figures_holds_none() -> None:
+    said = DecisionRecord(at=NOW, kind="publish", verdict="nothing", reason="idle", profile_id=PROFILE)
+    assert (said.numbers, said.used, said.cap) == ({}, None, None)
+
+
 def test_rows_hold_what_they_were_made_with() -> None:
     reserved = Call(
         id=CallId(PROFILE),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.core.drafts import ModelUsage
 from bot.core.errors import PriceUnknown, SettingError
-from bot.core.pricing import LISTED, ModelPrice, amount_of, with_overrides
+from bot.core.pricing import LISTED, ModelPrice, PriceList, amount_of, with_overrides
 
 tokens = st.integers(min_value=0, max_value=10**9)
 dollars = st.decimals(min_value=0, max_value=1_000, places=6, allow_nan=False)
@@ -129,6 +129,27 @@ def test_an_amount_goes_from_nothing_to_a_million_in_millionths() -> None:
     assert {amount_of(figure) for figure in ("-0.000001", "1000000.000001", "0.0000001", 2_000_000)} == {None}
     most = with_overrides(LISTED, {"post": "1000000"}).post_price(has_link=False)
     assert most == 1_000_000
+
+
+@pytest.mark.parametrize("value", [0, "", [], "none", True])
+def test_prices_that_are_no_object_are_refused_by_name(value: object) -> None:
+    with pytest.raises(SettingError) as caught:
+        with_overrides(LISTED, value)
+    assert str(caught.value) == f"bot_config prices: {value!r} is not an object"
+    assert caught.value.fix == 'use an object like {"post": "0.015"}, or remove the row'
+
+
+def test_a_list_of_prices_need_not_name_a_model() -> None:
+    price = Decimal("0.01")
+    plain = PriceList(
+        as_of=LISTED.as_of,
+        post=price,
+        post_with_link=price,
+        own_post_read=price,
+        post_read=price,
+        user_read=price,
+    )
+    assert (plain.models, plain.unlisted_model) == ({}, None)
 
 
 def test_a_price_of_nothing_is_a_price() -> None:

@@ -105,6 +105,7 @@ def test_an_id_is_believed_that_lies_near_the_time_of_its_post() -> None:
     assert newest_believed(odd) is None
     assert newest_believed([*odd, fine]) == fine.x_tweet_id
     assert newest_believed([]) is None
+    assert newest_believed([tweet(posted_at=NOW), fine]) == fine.x_tweet_id
 
 
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=9), -timedelta(days=9)])
@@ -226,6 +227,19 @@ def test_a_text_that_was_sent_twice_is_looked_for_over_several_delays() -> None:
     assert [one.total_seconds() for one in looks(NOW, resends=1)] == [0, 30, 60, 120, 240, 300]
     over = tweet(intent_at=NOW - timedelta(hours=3), resends=1, vain_reads=5)
     assert pause_after(over, now=NOW, delay=DELAY) == DELAY * 32
+
+
+@pytest.mark.parametrize(
+    ("fields", "sought"),
+    [({"reason": DUPLICATE}, timedelta(days=1)), ({"resends": 1}, timedelta(minutes=5))],
+)
+def test_what_was_looked_for_to_the_end_is_left_alone_as_long_as_any_other(
+    fields: dict[str, Any], sought: timedelta
+) -> None:
+    def pause(age: timedelta) -> timedelta:
+        return pause_after(tweet(intent_at=NOW - age, vain_reads=3, **fields), now=NOW, delay=DELAY)
+
+    assert (pause(sought - TICK), pause(sought)) == (DELAY, 8 * DELAY)
 
 
 def test_a_text_that_x_says_is_there_keeps_others_waiting_for_an_hour() -> None:
