@@ -274,6 +274,29 @@ def test_a_text_of_run_once_that_waits_is_no_beat_of_a_worker(world: World) -> N
     assert life(3605).alive  # a worker weighs the same again
 
 
+def test_a_beat_that_says_the_same_again_is_as_late_as_its_last(world: World) -> None:
+    with world.manager.transaction() as tx:
+        for seconds in (5, 300, 600):
+            at = NOON + timedelta(seconds=seconds)
+            tx.decisions.record(noted("nothing", "so", now=at, kind="publish", profile=world.profile))
+    assert world.rows("SELECT repeated FROM decisions") == [(3,)]
+    assert lives(world, (1, "start", "one")).last_beat == NOON + timedelta(seconds=600)
+    # A worker that began between the two has the later one.
+    assert lives(world, (400, "start", "two")).last_beat == NOON + timedelta(seconds=600)
+
+
+def test_what_another_job_or_an_operator_does_is_no_beat_of_a_worker(world: World) -> None:
+    with world.manager.transaction() as tx:
+        for seconds, kind, verdict in (
+            (5, "publish", "nothing"),
+            (6, "prepare", "nothing"),
+            (7, "pause", "paused"),
+        ):
+            at = NOON + timedelta(seconds=seconds)
+            tx.decisions.record(noted(verdict, "so", now=at, kind=kind, profile=world.profile))
+    assert lives(world, (1, "start", "one")).last_beat == NOON + timedelta(seconds=5)
+
+
 @pytest.mark.parametrize(("others", "seen"), [(49, True), (50, False)])
 def test_a_beat_is_looked_for_among_the_fifty_newest_rows(world: World, others: int, seen: bool) -> None:
     rows = [(6 + number, "wait", f"{number}") for number in range(others)]
@@ -383,6 +406,17 @@ def test_an_audit_asks_for_our_own_posts_and_twenty_more_up_to_its_depth(
     set_depth(world, depth)
     assert audit(world.engine.parts, world.profile) is not None
     assert world.rows("SELECT units FROM api_calls WHERE kind = 'read'") == [(units,)]
+
+
+def test_an_audit_reads_its_whole_depth_once_although_others_posts_hide_ours(world: World) -> None:
+    live_before(world, 2)
+    world.x.posts += [
+        LivePost(x_tweet_id=str(5000 + number), text=f"by hand {number}", created_at=NOON)
+        for number in range(50)
+    ]
+    set_depth(world, 5)
+    assert audit(world.engine.parts, world.profile) is not None
+    assert world.rows("SELECT units FROM api_calls WHERE kind = 'read'") == [(5,)]
 
 
 def test_an_audit_with_no_post_of_ours_looks_no_further_than_at_the_newest_twenty(world: World) -> None:

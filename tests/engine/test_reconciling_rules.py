@@ -12,7 +12,7 @@ from bot.core.limits import CREATE_POST, Limits
 from bot.core.model import LivePost, RateWindow, Timeline
 from bot.core.states import TweetStatus
 from bot.engine.parts import leased
-from bot.engine.reconciling import find_orphans, settle_unknown
+from bot.engine.reconciling import Unsettled, find_orphans, settle_unknown
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, Killed, World
 from tests.support.database_clock import set_clock
@@ -199,6 +199,16 @@ def test_a_person_who_asks_waits_no_longer_than_xs_delay(world: World) -> None:
     world.clock.pass_time(40)
     assert (looked(world), len(reads(world))) == (1, 0)
     assert (looked(world, by_hand=True), len(reads(world))) == (1, 1)
+
+
+def test_settling_by_hand_makes_a_look_that_was_put_off(world: World) -> None:
+    unheard(world, "error_after")
+    world.change("UPDATE tweets SET next_attempt_at = :later", later=NOON + timedelta(minutes=10))
+    world.clock.pass_time(40)
+    world.engine.tick(world.profile)
+    assert reads(world) == []
+    assert world.engine.settle(world.profile) == Unsettled(tweets=0, holding_up=0)
+    assert [row.reason for row in world.tweets()] == ["adopted"]
 
 
 def test_a_look_is_made_where_the_clock_was_set_back(world: World) -> None:
