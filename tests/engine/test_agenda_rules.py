@@ -113,17 +113,19 @@ def test_a_persons_post_that_is_found_absent_too_late_is_not_sent_behind_their_b
     assert world.x.calls == 1
 
 
-@pytest.mark.parametrize(("seconds", "goes"), [(0, True), (1, False)])
+# What was never resent is a text that waits in its queue.
+@pytest.mark.parametrize(("seconds", "resends", "goes"), [(0, 1, True), (1, 1, False), (86400, 0, True)])
 def test_a_persons_post_is_resent_to_the_end_of_its_tolerance(
-    world: World, seconds: float, goes: bool
+    world: World, seconds: float, resends: int, goes: bool
 ) -> None:
     world.x.script = ["lost_before"]
     assert once(world, "wished for") is OutcomeKind.UNKNOWN
     (row,) = world.tweets()
     intent_at = world.clock.now() - timedelta(minutes=20, seconds=seconds)
     world.change(
-        "UPDATE tweets SET status = 'approved', resends = 1, reason = 'absent', intent_at = :at",
+        "UPDATE tweets SET status = 'approved', resends = :resends, reason = 'absent', intent_at = :at",
         at=intent_at,
+        resends=resends,
     )
     agenda = gather(world.engine.parts, world.profile)
     assert [tweet.id for tweet in agenda.open] == [row.id]

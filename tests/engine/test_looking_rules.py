@@ -8,13 +8,14 @@ from decimal import Decimal
 import pytest
 
 from bot.core.auditing import Findings
-from bot.core.errors import SettingError
+from bot.core.errors import LeaseLost, SettingError
 from bot.core.limits import Allow, Gauge, Limits, Wait
 from bot.core.model import DecisionRecord, LivePost, RateWindow, Timeline
 from bot.core.states import Mode, TweetStatus
-from bot.engine.auditing import audit, audit_if_due
+from bot.engine.auditing import _remove_leased, audit, audit_if_due
 from bot.engine.looking import WorkerLife, report_decisions, report_status, report_usage
 from bot.engine.noting import noted, weighed
+from bot.engine.parts import leased
 from bot.engine.writing_ahead import prepare_next
 from tests.core.makers import slot, tweet
 from tests.engine.test_limits_agent import with_caps
@@ -515,6 +516,16 @@ def test_of_a_post_that_was_removed_nothing_is_kept_but_that_it_was_there(world:
     (row,) = world.tweets()
     assert (row.status, row.text, row.fingerprint, row.source) == (TweetStatus.DELETED, "", "", None)
     assert (row.x_tweet_id, row.posted_at) == ("1000", NOON)
+
+
+def test_an_audit_that_loses_its_lease_removes_nothing(world: World) -> None:
+    live_before(world, 1)
+    with leased(world.engine.parts, world.profile, job="/audit") as lease:
+        assert lease is not None
+        world.clock.pass_time(91)
+        with leased(world.new_engine().parts, world.profile), pytest.raises(LeaseLost):
+            _remove_leased(world.engine.parts, lease, world.tweets())
+    assert [row.status for row in world.tweets()] == [TweetStatus.POSTED]
 
 
 def test_an_audit_that_differs_or_fails_is_not_repeated_or_is(world: World) -> None:

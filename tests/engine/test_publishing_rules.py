@@ -168,6 +168,14 @@ def test_an_absence_proven_long_ago_is_doubted_and_its_call_counts_from_its_own_
     ) == [("publish", row.id)]
 
 
+def test_a_doubted_tweet_claims_the_slot_it_was_moved_to(world: World) -> None:
+    doubted(world)
+    world.change("UPDATE posting_schedule SET status = 'planned', due_at = :now", now=world.clock.now())
+    world.engine.tick(world.profile)
+    assert [row.reason for row in world.tweets()] == ["absent_long_ago"]
+    assert world.rows("SELECT status FROM posting_schedule") == [("claimed",)]
+
+
 def test_what_was_doubted_goes_out_once_it_is_proven_absent_again(world: World) -> None:
     doubted(world)
     world.run(300, every=20)

@@ -13,7 +13,7 @@ import pytest
 from bot.core.model import Posted
 from bot.core.states import TweetStatus
 from bot.engine.parts import Outcome, OutcomeKind
-from tests.engine.world import NOON, BreakableDatabase, World
+from tests.engine.world import NOON, BreakableDatabase, Killed, World
 
 TEXT = "answered while others act"
 BEYOND_THE_LEASE = 100.0
@@ -167,6 +167,29 @@ def test_a_late_no_leaves_the_tweet_to_whoever_has_it_now(
     world.run(600, every=20)
     assert world.x.calls == 2
     one_post(world)
+
+
+def test_a_late_no_leaves_a_call_to_the_worker_that_makes_it_now(
+    world: World, meanwhile: Callable[[Callable[[], object]], Outcome]
+) -> None:
+    world.x.visibility = timedelta(days=1)
+
+    def resends_and_dies() -> None:
+        another_settles(world)
+        world.change("UPDATE profiles SET paused = false")
+        world.x.script = ["kill_before"]
+        with pytest.raises(Killed):
+            another_ticks(world)
+
+    world.x.script = ["refuse"]
+    outcome = meanwhile(resends_and_dies)
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.UNKNOWN, "taken_over")
+    (tweet,) = world.tweets()
+    assert (tweet.status, tweet.reason, tweet.attempts) == (TweetStatus.PUBLISHING, None, 2)
+    assert world.rows("SELECT state FROM api_calls WHERE kind = 'post' ORDER BY at") == [
+        ("released",),
+        ("reserved",),
+    ]
 
 
 def test_a_database_that_comes_back_soon_learns_of_the_yes(world: World) -> None:
