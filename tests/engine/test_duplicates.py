@@ -99,7 +99,7 @@ def test_reads_that_fail_end_the_search_after_a_day_too(world: World) -> None:
 def test_nothing_new_waits_for_it_after_an_hour(world: World) -> None:
     refused_as_duplicate(world)
     world.slot(HOUR - 400, "waits for an hour")
-    world.run(HOUR - 300, every=60)
+    world.run(HOUR - 300, every=300)
     assert world.x.calls == 2
     world.run(600, every=60)
     assert world.x.count("waits for an hour") == 1
@@ -163,7 +163,7 @@ def test_two_lost_calls_are_looked_for_longer_than_one(world: World) -> None:
     world.x.visibility = timedelta(seconds=280)
     world.slot(0, TEXT)
     world.x.script = ["lost_after", "lost_before"]
-    world.run(900, every=10)
+    world.run(900, every=30)
     assert [(tweet.status, tweet.reason) for tweet in world.tweets()] == [(TweetStatus.POSTED, "adopted")]
     world.check_books()
 

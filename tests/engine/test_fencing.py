@@ -56,7 +56,7 @@ def keep_up(world: World, text: str, what_x_does: str) -> None:
     world.x.script = [what_x_does]
     world.engine.tick(world.profile)
     world.change("UPDATE profiles SET paused = true")
-    world.run(200, every=10)
+    world.run(200, every=31)
 
 
 def test_nothing_new_is_posted_while_an_outcome_is_unknown(world: World) -> None:
@@ -125,7 +125,7 @@ def test_a_resend_that_was_kept_up_is_looked_for_again_first(world: World) -> No
     keep_up(world, "shown late", "error_after")
     assert [tweet.reason for tweet in world.tweets()] == ["absent"]
     world.change("UPDATE profiles SET paused = false")
-    world.run(100, every=10)
+    world.run(100, every=20)
     assert [(tweet.status, tweet.reason) for tweet in world.tweets()] == [(TweetStatus.POSTED, "adopted")]
     assert world.x.calls == 1
     world.check_books()
@@ -134,7 +134,7 @@ def test_a_resend_that_was_kept_up_is_looked_for_again_first(world: World) -> No
 def test_a_resend_that_was_kept_up_still_goes_out_when_the_text_is_nowhere(world: World) -> None:
     keep_up(world, "lost for good", "lost_before")
     world.change("UPDATE profiles SET paused = false")
-    world.run(200, every=10)
+    world.run(200, every=31)
     assert [(tweet.status, tweet.resends) for tweet in world.tweets()] == [(TweetStatus.POSTED, 1)]
     assert world.x.calls == 2
     world.check_books()
@@ -164,7 +164,7 @@ def test_a_part_whose_root_was_removed_while_it_was_unknown_ends(world: World) -
     root, *_ = world.tweets()
     with world.manager.transaction() as tx:
         tx.tweets.change(root.id, TweetStatus.DELETED, text="", fingerprint="")
-    world.run(300, every=10)
+    world.run(300, every=31)
     assert [tweet.status for tweet in world.tweets()] == [
         TweetStatus.DELETED,
         TweetStatus.FAILED,
@@ -224,7 +224,7 @@ def test_nothing_new_goes_out_in_the_tick_that_doubts_an_absence(world: World) -
     world.change("UPDATE profiles SET paused = false")
     world.engine.tick(world.profile)
     assert world.x.posts == []
-    world.run(300, every=10)
+    world.run(300, every=31)
     assert [post.text for post in world.x.posts] == ["kept up", "due when the pause ends"]
 
 
@@ -235,7 +235,7 @@ def test_a_last_part_ends_with_its_root_although_the_part_between_is_live(world:
     root, *_ = world.tweets()
     with world.manager.transaction() as tx:
         tx.tweets.change(root.id, TweetStatus.DELETED, text="", fingerprint="")
-    world.run(300, every=10)
+    world.run(300, every=31)
     assert world.x.calls == 3
     assert [(tweet.status, tweet.reason) for tweet in world.tweets()][2] == (
         TweetStatus.FAILED,
