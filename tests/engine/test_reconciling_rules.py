@@ -211,11 +211,25 @@ def test_settling_by_hand_makes_a_look_that_was_put_off(world: World) -> None:
     assert [row.reason for row in world.tweets()] == ["adopted"]
 
 
-def test_a_look_is_made_where_the_clock_was_set_back(world: World) -> None:
+@pytest.mark.parametrize(
+    ("reason", "by_hand", "longest"),
+    [
+        ("no_answer", False, timedelta(hours=1)),
+        ("duplicate", False, timedelta(days=1)),
+        ("no_answer", True, timedelta(seconds=30)),
+    ],
+)
+def test_a_look_is_put_off_no_longer_than_it_ever_is_although_the_clock_was_set_back(
+    world: World, reason: str, by_hand: bool, longest: timedelta
+) -> None:
     unheard(world)
-    later = NOON + timedelta(hours=1, seconds=1)
-    world.change("UPDATE tweets SET looked_at = :later, next_attempt_at = :later", later=later)
-    assert (looked(world), len(reads(world))) == (1, 1)
+    for beyond, made in ((timedelta(0), 0), (timedelta(seconds=1), 1)):
+        world.change(
+            "UPDATE tweets SET looked_at = :later, next_attempt_at = :later, reason = :reason",
+            later=NOON + longest + beyond,
+            reason=reason,
+        )
+        assert (looked(world, by_hand=by_hand), len(reads(world))) == (1, made)
 
 
 def test_no_look_is_made_beyond_a_limit_and_why_is_told(world: World) -> None:
