@@ -23,11 +23,11 @@ MIGRATION_LOCK = 7_305_991_204
 
 def run(connection: Connection) -> None:
     """Runs each migration in a transaction of its own, one process at a time."""
-    from bot.store.base import Base
     from bot.store.connect import MIGRATES
+    from bot.store.rows.base import METADATA
 
     connection.execution_options(**{MIGRATES: True})
-    context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
+    context.configure(connection=connection, target_metadata=METADATA, transaction_per_migration=True)
     with (
         connection.engine.connect() as beside,
         _alone(beside.execution_options(**{MIGRATES: True})),

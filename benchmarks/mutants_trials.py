@@ -281,7 +281,7 @@ class _Watch:
         import coverage
 
         self._coverage = coverage.Coverage(
-            data_file=None, config_file=False, include=[f"{ROOT}/bot/core/*", f"{ROOT}/bot/engine/*"]
+            data_file=None, config_file=False, include=[f"{ROOT}/bot/core/**", f"{ROOT}/bot/engine/**"]
         )
         self._seconds: dict[str, tuple[float, float]] = {}
         # Before the tests' own set-up, which imports the rooms.

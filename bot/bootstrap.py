@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,22 +12,23 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import structlog
-
+from bot.accounts import Accounts
 from bot.clock import SystemClock
-from bot.core.drafts import ModelUsage
 from bot.core.errors import SchemaOutdated
-from bot.core.limits import Limits
 from bot.core.model import Profile
-from bot.core.pricing import LISTED
+from bot.core.spending.limits import Limits
+from bot.core.spending.pricing import LISTED
+from bot.core.spending.usage import ModelUsage
+from bot.engine.context import EngineSettings, Services
 from bot.engine.identifying import choose, identify
-from bot.engine.limits_agent import LimitsAgent
-from bot.engine.parts import EngineSettings, Parts
-from bot.engine.posting_engine import PostingEngine
+from bot.engine.posting.posting_engine import PostingEngine
+from bot.engine.spending.limits_agent import LimitsAgent
 from bot.local_x import local_x
+from bot.logs import get_logger
+from bot.ports.log import Log
 from bot.settings import Settings, read_settings
 from bot.store.connect import parse_url
 from bot.store.embedded import EmbeddedPostgres
@@ -38,9 +37,6 @@ from bot.store.schema import migrate, require_head
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
-
-    from bot.ports import Sources, Writer, X
-    from bot.store.cache import MemoryCache, RedisCache
 
 DATABASE_NAME = "bot"
 SANDBOX_DATABASE_NAME = "bot_sandbox"
@@ -55,129 +51,33 @@ class Bot:
     settings: Settings
     manager: DatabaseManager
     clock: SystemClock
-    log: Any
-    x_keys: dict[str, str]
-    x_base_url: str
+    services: Services
+    accounts: Accounts
     sandbox: bool
 
-    @cached_property
+    @property
+    def log(self) -> Log:
+        """The program's log."""
+        return self.services.log
+
+    @property
     def limits(self) -> LimitsAgent:
         """The one who is asked before anything is spent."""
-        settings = self.settings
-        usual = None
-        if settings.openai_api_key.get_secret_value():
-            usual = ModelUsage(
-                model=settings.openai_model, input_tokens=USUAL_DRAFT[0], output_tokens=USUAL_DRAFT[1]
-            )
-        return LimitsAgent(
-            caps=Limits(
-                posts_24h=settings.x_posts_per_24h,
-                posts_month=settings.x_posts_per_month,
-                reads_month=settings.x_reads_per_month,
-                tokens_day=settings.bot_tokens_per_day,
-                budget_usd=None
-                if settings.bot_monthly_budget_usd is None
-                else Decimal(settings.bot_monthly_budget_usd),
-            ),
-            listed=LISTED,
-            new_id=uuid4,
-            draft_usage=usual,
-        )
-
-    @cached_property
-    def cache(self) -> MemoryCache | RedisCache:
-        """Redis, or this process's memory without `REDIS_URL`."""
-        from bot.store.cache import MemoryCache, RedisCache
-
-        if self.settings.redis_url is None:
-            return MemoryCache(time.monotonic)
-        return RedisCache(
-            self.settings.redis_url.get_secret_value(), seconds=time.monotonic, warn=self.log.warning
-        )
-
-    @cached_property
-    def x(self) -> X:
-        """The account on X."""
-        from bot.x.client import XClient
-
-        timeout = self.settings.x_timeout_seconds
-        return XClient(
-            **self.x_keys,
-            base_url=self.x_base_url,
-            connect_timeout=min(5.0, timeout),
-            read_timeout=timeout,
-            clock=self.clock.now,
-        )
-
-    @cached_property
-    def writer(self) -> Writer:
-        """The language model, or the offline writer without a key."""
-        key = self.settings.openai_api_key.get_secret_value()
-        if key:
-            from bot.writer import OpenAIWriter
-
-            return OpenAIWriter(
-                api_key=key, base_url=self.settings.openai_base_url, model=self.settings.openai_model
-            )
-        from bot.writer import OfflineWriter
-
-        return OfflineWriter(random.Random(os.getpid()))  # noqa: S311 - picks sentences, guards nothing
-
-    @cached_property
-    def sources(self) -> Sources:
-        """What the bot writes from."""
-        from bot.writer import SourceReader
-
-        named = self.settings.bot_sources
-        if not named and self.sandbox:
-            named = own_documents()
-        return SourceReader(
-            named, clock=self.clock.now, private=self.settings.bot_private_sources, cache=self.cache
-        )
+        return self.services.limits
 
     @cached_property
     def engine(self) -> PostingEngine:
         """What the worker's jobs and the commands call."""
-        return PostingEngine(
-            Parts(
-                database=self.manager,
-                x=self.x,
-                sources=self.sources,
-                writer=self.writer,
-                limits=self.limits,
-                clock=self.clock,
-                rng=random.Random(),  # noqa: S311 - jitter, guards nothing
-                new_id=uuid4,
-                log=self.log,
-                settings=EngineSettings(
-                    holder=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
-                    call_time=timedelta(seconds=self.settings.call_seconds),
-                    lease_time=timedelta(seconds=self.settings.lease_seconds),
-                    settle_delay=timedelta(seconds=self.settings.bot_settle_seconds),
-                ),
-            )
-        )
+        return PostingEngine(services=self.services, context=self.accounts.context)
 
     def identify(self, handle: str | None = None, *, keep: bool = False) -> Profile:
         """The profile that the environment's keys serve; asks X on first use."""
-        return identify(
-            self.engine.parts,
-            timezone=self.settings.bot_timezone,
-            mode=self.settings.bot_mode,
-            handle=handle,
-            token_user_id=None if self.sandbox else self.settings.token_user_id,
-            needs_x=self.settings.bot_mode != "dry-run" or all(self.x_keys.values()),
-            keep=keep,
-        )
+        return identify(self.services, self.accounts.own, handle=handle, keep=keep)
 
     def known_profile(self, handle: str | None = None) -> Profile | None:
         """The profile as the tables know it; asks nobody."""
         with self.manager.transaction() as tx:
-            return choose(
-                tx.profiles.all(),
-                handle=handle,
-                x_user_id=None if self.sandbox else self.settings.token_user_id,
-            )
+            return choose(tx.profiles.all(), handle=handle, x_user_id=self.accounts.owner)
 
     def announce(self) -> None:
         """Says at start-up what is connected, or what isn't and how to mend it."""
@@ -187,7 +87,8 @@ class Bot:
             return
         from bot.store.cache import RedisCache
 
-        if isinstance(self.cache, RedisCache) and self.cache.ping() is None:
+        cache = self.accounts.cache
+        if isinstance(cache, RedisCache) and cache.ping() is None:
             self.log.info("redis_connected")
 
 
@@ -217,20 +118,32 @@ def open_bot(
         keys, base_url = _x_keys(settings), settings.x_api_base_url
         if sandbox and needs_x:
             keys, base_url = stack.enter_context(local_x(settings.bot_data_dir))
-        bot = Bot(
+        clock = SystemClock(stop)
+        services = Services(
+            database=manager,
+            limits=_limits_agent(settings),
+            clock=clock,
+            new_id=uuid4,
+            log=get_logger(),
+            settings=_engine_settings(settings),
+        )
+        accounts = Accounts(
             settings=settings,
-            manager=manager,
-            clock=SystemClock(stop),
-            log=structlog.get_logger("bot"),
+            services=services,
             x_keys=keys,
             x_base_url=base_url,
+            documents=own_documents() if sandbox else (),
+            owner=None if sandbox else settings.token_user_id,
+        )
+        stack.callback(accounts.close)
+        yield Bot(
+            settings=settings,
+            manager=manager,
+            clock=clock,
+            services=services,
+            accounts=accounts,
             sandbox=sandbox,
         )
-        try:
-            yield bot
-        finally:
-            if "cache" in vars(bot):
-                bot.cache.close()
 
 
 @contextmanager
@@ -261,7 +174,7 @@ def open_database(
     finally:
         manager.close()
         if left_because := server.stop():
-            structlog.get_logger("bot").warning("database_left_running", reason=left_because)
+            get_logger().warning("database_left_running", reason=left_because)
 
 
 def release_database_url() -> URL:
@@ -294,3 +207,35 @@ def _x_keys(settings: Settings) -> dict[str, str]:
         "access_token": settings.x_access_token.get_secret_value(),
         "access_token_secret": settings.x_access_token_secret.get_secret_value(),
     }
+
+
+def _limits_agent(settings: Settings) -> LimitsAgent:
+    usual = None
+    if settings.openai_api_key.get_secret_value():
+        usual = ModelUsage(
+            model=settings.openai_model, input_tokens=USUAL_DRAFT[0], output_tokens=USUAL_DRAFT[1]
+        )
+    budget = settings.bot_monthly_budget_usd
+    return LimitsAgent(
+        caps=Limits(
+            posts_24h=settings.x_posts_per_24h,
+            posts_month=settings.x_posts_per_month,
+            reads_month=settings.x_reads_per_month,
+            tokens_day=settings.bot_tokens_per_day,
+            budget_usd=None if budget is None else Decimal(budget),
+        ),
+        listed=LISTED,
+        new_id=uuid4,
+        draft_usage=usual,
+    )
+
+
+def _engine_settings(settings: Settings) -> EngineSettings:
+    return EngineSettings(
+        holder=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
+        call_time=timedelta(seconds=settings.call_seconds),
+        lease_time=timedelta(seconds=settings.lease_seconds),
+        settle_delay=timedelta(seconds=settings.bot_settle_seconds),
+        keep_decisions=timedelta(days=settings.bot_keep_decisions_days),
+        keep_calls=timedelta(days=settings.bot_keep_calls_days),
+    )

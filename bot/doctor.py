@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal
 
 from bot.bootstrap import Bot
 from bot.core.errors import BotError
+from bot.core.health import Check
 from bot.core.model import Profile
-from bot.engine.limits_agent import OWNS_APP
-from bot.engine.looking import report_usage
+from bot.engine.reports import report_usage
+from bot.engine.spending.limits_agent import OWNS_APP
 from bot.redaction import Redaction
 from bot.store.schema import HEAD, UPGRADE, missing_constraints, missing_tables, revision
 
 CLOCK_TOLERANCE_SECONDS = 60
 CLOCK_SECONDS = 5.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Check:
-    """One part's health, and what to do about it."""
-
-    name: str
-    status: Literal["ok", "warn", "fail"]
-    detail: str
-    fix: str | None = None
 
 
 def examine(bot: Bot) -> Iterator[Check]:
@@ -111,9 +100,9 @@ def _usage(bot: Bot) -> Check:
 def _redis(bot: Bot) -> Check:
     from bot.store.cache import RedisCache
 
-    if not isinstance(bot.cache, RedisCache):
+    if not isinstance(bot.accounts.cache, RedisCache):
         return Check(name="redis", status="ok", detail="REDIS_URL is not set: an in-process cache is used")
-    wrong = bot.cache.ping()
+    wrong = bot.accounts.cache.ping()
     if wrong is not None:
         return Check(
             name="redis",
@@ -126,7 +115,7 @@ def _redis(bot: Bot) -> Check:
 
 def _x_keys(bot: Bot) -> Check:
     """Asks X, unless the account is known already: a look at one's own account costs money."""
-    missing = [name.upper() for name, value in bot.x_keys.items() if not value]
+    missing = [name.upper() for name, value in bot.accounts.x_keys.items() if not value]
     if missing:
         return Check(
             name="x_keys",
@@ -162,15 +151,15 @@ def _model(bot: Bot) -> Check:
             detail="OPENAI_API_KEY is not set: the offline writer quotes the sources",
             fix="set OPENAI_API_KEY, and OPENAI_BASE_URL for another server",
         )
-    from bot.writer import OpenAIWriter
+    from bot.writer.openai_writer import OpenAIWriter
 
-    if isinstance(bot.writer, OpenAIWriter):
-        bot.writer.check()
+    if isinstance(bot.accounts.writer, OpenAIWriter):
+        bot.accounts.writer.check()
     return Check(name="language_model", status="ok", detail=f"{bot.settings.openai_model} answers")
 
 
 def _sources(bot: Bot) -> Check:
-    reading = bot.sources.read()
+    reading = bot.accounts.sources.read()
     if reading.problems:
         return Check(
             name="sources",
@@ -185,13 +174,13 @@ def _clock(bot: Bot) -> Check:
     """Compares with X's clock: OAuth refuses signatures of a clock that is minutes off."""
     import requests
 
-    from bot.x.line import Deadline, LineAdapter
+    from bot.x.connection import Deadline, LineAdapter
 
-    place = Redaction(())(bot.x_base_url)
+    place = Redaction(())(bot.accounts.x_base_url)
     try:
         with Deadline(CLOCK_SECONDS) as deadline, requests.Session() as session:
-            session.mount(bot.x_base_url, LineAdapter(deadline))
-            answer = session.head(bot.x_base_url, timeout=CLOCK_SECONDS, allow_redirects=False)
+            session.mount(bot.accounts.x_base_url, LineAdapter(deadline))
+            answer = session.head(bot.accounts.x_base_url, timeout=CLOCK_SECONDS, allow_redirects=False)
         theirs: datetime = parsedate_to_datetime(answer.headers["Date"])
     except (requests.RequestException, KeyError, ValueError):
         return Check(

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
-import structlog
-
+from bot.lean import instead_of
 from bot.redaction import Redaction
+
+with instead_of("rich", None):
+    # It would be loaded to draw tracebacks.
+    import structlog
 
 _TALKATIVE = ("urllib3", "alembic", "httpx", "httpx2", "httpcore", "httpcore2", "openai")
 
@@ -38,6 +41,11 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
     @stream.setter
     def stream(self, _value: TextIO) -> None:
         return
+
+
+def get_logger() -> Any:
+    """The program's logger: `info`, `warning` and `error` take an event's name and its facts."""
+    return structlog.get_logger("bot")
 
 
 def configure(

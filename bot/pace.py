@@ -11,18 +11,22 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bot.bootstrap import Bot, open_bot
-from bot.core.drafts import Draft, DraftRequest, ModelUsage
+from bot.core.codes import DecisionKind, ErrorCode, Ruling
+from bot.core.content.drafts import Draft, DraftRequest
+from bot.core.content.text import measure
 from bot.core.errors import BotError, SettingError, WriterFailed
 from bot.core.model import Plan, Profile, TweetId
-from bot.core.schedule import SlotWish
+from bot.core.posting.schedule import SlotWish
+from bot.core.spending.usage import ModelUsage
 from bot.core.states import SlotStatus
-from bot.core.text import measure
 from bot.ports import Transaction, Writer
 from bot.settings import Settings
 
 EVERY_SECONDS = 60
 LOOK_SECONDS = 0.5
 _TRIES = 20
+# Rulings that say why there is no post.
+_AGAINST = frozenset({Ruling.WAIT, Ruling.FAILED, Ruling.REJECTED, Ruling.EXPIRED})
 
 
 def paced(settings: Settings) -> Settings:
@@ -58,8 +62,8 @@ def open_paced(
 @contextmanager
 def keeping_pace(bot: Bot, *, seconds: int, say: Callable[[str], None]) -> Iterator[None]:
     """Adds slots beside the worker, which knows nothing of it, and says what was posted and what wasn't."""
-    if bot.writer.name == "offline":
-        bot.writer = Endless(bot.writer, bot.clock.now)
+    if bot.accounts.writer.name == "offline":
+        bot.accounts.writer = Endless(bot.accounts.writer, bot.clock.now)
     pace = _Pace(bot, timedelta(seconds=seconds), say)
     ended = threading.Event()
 
@@ -128,13 +132,8 @@ class _Pace:
             self._shown, self._told, self._since = last.id, None, last.posted_at
             source = f"\n  from {last.source.title}" if last.source else ""
             self._say(f"{last.posted_at:%H:%M:%S} posted {last.x_tweet_id}\n  {last.text}{source}")
-        for one in tx.decisions.last(profile.id, limit=5, kinds=("publish", "prepare")):
-            if (one.last_at or one.at) < self._since or one.verdict not in {
-                "wait",
-                "failed",
-                "rejected",
-                "expired",
-            }:
+        for one in tx.decisions.last(profile.id, limit=5, kinds=(DecisionKind.PUBLISH, DecisionKind.PREPARE)):
+            if (one.last_at or one.at) < self._since or one.verdict not in _AGAINST:
                 continue
             if (one.reason, one.until) != self._told:
                 self._told = (one.reason, one.until)
@@ -165,7 +164,7 @@ class Endless:
             try:
                 return self._inner.write(request)
             except WriterFailed as error:
-                if error.code != "sources_used_up":
+                if error.code != ErrorCode.SOURCES_USED_UP:
                     raise
         # The guard knows more old texts than a request names.
         avoid: tuple[str, ...] = ()
@@ -175,7 +174,7 @@ class Endless:
             if measure(text).valid:
                 return replace(draft, text=text)
             avoid = (draft.text, *avoid)
-        raise WriterFailed("every sentence is too long to be said again", code="sources_used_up")
+        raise WriterFailed("every sentence is too long to be said again", code=ErrorCode.SOURCES_USED_UP)
 
 
 def _print(text: str) -> None:

@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     bot_lease_seconds: Annotated[
         Annotated[float, Field(gt=0, le=86_400)] | None, BeforeValidator(_none_word)
     ] = Field(default=None, description="seconds, more than two X timeouts and at most 86400, like 90")
+    bot_keep_decisions_days: int = Field(
+        default=90, ge=7, le=3650, description="whole days from 7 to 3650, like 90"
+    )
+    bot_keep_calls_days: int = Field(
+        default=400, ge=62, le=3650, description="whole days from 62, two months, to 3650, like 400"
+    )
     log_format: Literal["json", "console"] | None = Field(default=None, description="json or console")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR"

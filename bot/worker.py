@@ -6,9 +6,8 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -16,59 +15,16 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot.bootstrap import Bot
+from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import BotError, Fatal, ServiceError
 from bot.core.model import DecisionRecord, Profile
-from bot.engine.auditing import audit_if_due
-from bot.engine.looking import report_usage
-from bot.engine.noting import noted
-from bot.engine.planning import ensure_plan, fill_schedule
-from bot.engine.writing_ahead import prepare_next
+from bot.engine.jobs import Job, jobs
+from bot.engine.learning.planning import ensure_plan, fill_schedule
+from bot.engine.reports import report_usage
 
 LONGEST_PAUSE = timedelta(minutes=15)
 # Of the draining time, for writing down what is left; half of it where that is less.
 LAST_SECONDS = 1.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """Something that is looked after every so often, on a thread of its own.
-
-    `kind` is that of its decision rows.
-    """
-
-    name: str
-    kind: str
-    every: timedelta
-    act: Callable[[Bot, Profile], object]
-
-
-PUBLISH = "tick"
-
-
-def jobs(tick: timedelta) -> tuple[Job, ...]:
-    """The job table: the same for the worker and for a rehearsal."""
-    return (
-        Job(name=PUBLISH, kind="publish", every=tick, act=lambda bot, profile: bot.engine.tick(profile)),
-        Job(
-            name="prepare",
-            kind="prepare",
-            # As often: a due slot without a draft has only its tolerance.
-            every=tick,
-            act=lambda bot, profile: prepare_next(bot.engine.parts, profile),
-        ),
-        Job(
-            name="audit",
-            kind="audit",
-            every=timedelta(hours=1),
-            act=lambda bot, profile: audit_if_due(bot.engine.parts, profile),
-        ),
-        Job(
-            name="plan",
-            kind="plan",
-            every=timedelta(hours=1),
-            act=lambda bot, profile: fill_schedule(bot.engine.parts, profile),
-        ),
-    )
 
 
 class Worker:
@@ -111,7 +67,7 @@ class Worker:
         return not left
 
     def _note_start(self) -> None:
-        self._note("start", "started", "the worker started")
+        self._note(DecisionKind.START, Ruling.STARTED, "the worker started")
 
     def _note_stop(self, left: Sequence[str]) -> None:
         """Leaves what outlasts the draining time to the next worker, with rows that say so."""
@@ -120,22 +76,23 @@ class Worker:
             if left and self._profile is not None:
                 self._bot.engine.abandon(self._profile)
             with self._bot.manager.transaction() as tx:
-                tx.slots.give_back_writing(by=self._bot.engine.parts.settings.holder)
-            self._note("stop", "left" if left else "stopped", reason, left=list(left))
+                tx.slots.give_back_writing(by=self._bot.services.settings.holder)
+            ruling = Ruling.LEFT if left else Ruling.STOPPED
+            self._note(DecisionKind.STOP, ruling, reason, left=list(left))
         except BotError as error:
             # The next worker finds the intent without an outcome, and settles it.
             self._bot.log.warning("stop_not_saved", code=error.code, error=error.line)
 
-    def _note(self, kind: str, verdict: str, reason: str, **numbers: object) -> None:
+    def _note(self, kind: DecisionKind, ruling: Ruling, reason: str, **numbers: object) -> None:
         who = {
-            "holder": self._bot.engine.parts.settings.holder,
+            "holder": self._bot.services.settings.holder,
             "pid": os.getpid(),
             "host": socket.gethostname(),
         }
         now = self._bot.clock.now()
         with self._bot.manager.transaction() as tx:
             tx.decisions.record(
-                DecisionRecord(at=now, kind=kind, verdict=verdict, reason=reason, numbers=who | numbers)
+                DecisionRecord(at=now, kind=kind, verdict=ruling, reason=reason, numbers=who | numbers)
             )
 
     def _meet_account(self) -> None:
@@ -170,8 +127,9 @@ class Worker:
         except ServiceError as error:
             self._bot.log.warning("account_not_identified", code=error.code, error=error.line)
             return None
-        ensure_plan(self._bot.engine.parts, profile, posts_per_day=self._bot.settings.bot_posts_per_day)
-        fill_schedule(self._bot.engine.parts, profile)
+        context = self._bot.accounts.context(profile)
+        ensure_plan(context, posts_per_day=self._bot.settings.bot_posts_per_day)
+        fill_schedule(context)
         self._bot.log.info("profile_ready", handle=profile.handle, mode=profile.mode.value)
         return profile
 
@@ -180,7 +138,7 @@ class Worker:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         table = jobs(timedelta(seconds=self._bot.settings.bot_tick_seconds))
         # A pool each, so that what hangs in one job holds no other up.
-        pools = {job.name: ThreadPoolExecutor(1) for job in table}
+        pools = {job.kind: ThreadPoolExecutor(1) for job in table}
         scheduler = BackgroundScheduler(timezone="UTC", executors=pools)
         now = self._bot.clock.now()
         for job in table:
@@ -188,8 +146,8 @@ class Worker:
                 self._beat,
                 "interval",
                 args=[job],
-                id=job.name,
-                executor=job.name,
+                id=job.kind,
+                executor=job.kind,
                 seconds=job.every.total_seconds(),
                 next_run_time=now,
                 coalesce=True,
@@ -202,23 +160,23 @@ class Worker:
         with self._idle:
             if self._bot.clock.stop.is_set():
                 return
-            self._running[job.name] = monotonic()
+            self._running[job.kind] = monotonic()
         begun = self._bot.clock.now()
         try:
             self._act(job)
         except BotError as error:
-            self._bot.log.warning("job_failed", job=job.name, code=error.code, error=error.line)
-            self._leave_row(job, "failed", error.line, begun=begun)
+            self._bot.log.warning("job_failed", job=job.kind, code=error.code, error=error.line)
+            self._leave_row(job, Ruling.FAILED, error.line, begun=begun)
         except Exception as error:
             # The one catch-all: a fault in one beat must not end a worker that is left alone for months.
-            self._bot.log.exception("job_broke", job=job.name)
-            self._leave_row(job, "broke", f"{type(error).__name__}: see the log", begun=begun)
+            self._bot.log.exception("job_broke", job=job.kind)
+            self._leave_row(job, Ruling.BROKE, f"{type(error).__name__}: see the log", begun=begun)
         finally:
             with self._idle:
-                del self._running[job.name]
+                del self._running[job.kind]
                 self._idle.notify_all()
 
-    def _leave_row(self, job: Job, verdict: str, reason: str, *, begun: datetime) -> None:
+    def _leave_row(self, job: Job, ruling: Ruling, reason: str, *, begun: datetime) -> None:
         """Says why a beat failed, where rows can be written and the job has not said so itself."""
         profile = self._profile
         if profile is None:
@@ -226,19 +184,18 @@ class Worker:
         with suppress(BotError), self._bot.manager.transaction() as tx:
             last = next(iter(tx.decisions.last(profile.id, limit=1, kinds=(job.kind,))), None)
             if last is None or last.reason != reason or (last.last_at or last.at) < begun:
-                now = self._bot.clock.now()
-                tx.decisions.record(noted(verdict, reason, now=now, kind=job.kind, profile=profile))
+                self._bot.accounts.context(profile).decisions(tx, job.kind).note(ruling, reason)
 
     def _act(self, job: Job) -> None:
         profile = self._profile
-        if profile is None and job.name == PUBLISH:
+        if profile is None and job.kind is DecisionKind.PUBLISH:
             # One asks for all: an answer may be billed.
             profile = self._ask_again()
         if profile is None:
             return
         with self._bot.manager.transaction() as tx:
             fresh = next(one for one in tx.profiles.all() if one.id == profile.id)
-        job.act(self._bot, fresh)
+        job.act(self._bot.accounts.context(fresh))
 
     def _ask_again(self) -> Profile | None:
         """Asks X whose keys these are, once it is time to."""

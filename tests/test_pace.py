@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from random import Random
 
-from bot.core.drafts import DraftRequest, Source, SourceItem
+from bot.core.content.drafts import DraftRequest, SourceItem
+from bot.core.model import Source
 from bot.pace import Endless, paced
 from bot.settings import Settings
-from bot.writer import OfflineWriter
+from bot.writer.offline import OfflineWriter
 
 NOON = datetime(2026, 11, 24, 12, 0, 5, tzinfo=UTC)
 SENTENCE = "The moon pulls the near side of the ocean more than the far side, so the water bulges on both."

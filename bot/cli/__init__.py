@@ -6,17 +6,17 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bot.arguments import parser
+from bot.cli.arguments import parser
 from bot.cli.checking import check, doctor
 from bot.cli.codes import FAILED, WRONG_CALL
 from bot.cli.looking import status, usage, why
 from bot.cli.posting import run_once
 from bot.cli.steering import pause, reconcile, resume
+from bot.cli.terminal import fail
 from bot.cli.worker import run
 from bot.core.errors import BotError, SettingError
 from bot.redaction import Redaction
 from bot.settings import Settings, read_settings, unknown_variables
-from bot.terminal import fail
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,9 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _configure_logs(settings: Settings) -> None:
-    import structlog
-
-    from bot.logs import configure
+    from bot.logs import configure, get_logger
 
     configure(
         level=settings.log_level,
@@ -53,7 +51,7 @@ def _configure_logs(settings: Settings) -> None:
     )
     for name, near in unknown_variables().items():
         guess = {} if near is None else {"did_you_mean": near}
-        structlog.get_logger("bot").warning("setting_unknown", variable=name, **guess)
+        get_logger().warning("setting_unknown", variable=name, **guess)
 
 
 _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {

@@ -7,9 +7,9 @@ import sys
 from dataclasses import replace
 
 from bot.cli.codes import DECIDED_NOT_TO, DONE, FAILED
+from bot.cli.terminal import console, progress
 from bot.core.errors import BotError, SettingError
 from bot.settings import Settings
-from bot.terminal import console, progress
 
 # Far more than any post; the rest would change nothing.
 _LONGEST_TEXT = 100_000
@@ -17,9 +17,10 @@ _LONGEST_TEXT = 100_000
 
 def check(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG001 - a command's signature
     """What the guard says of a text."""
-    from bot.answers import judgement_json, to_json
-    from bot.core.guard import judge
-    from bot.show import show_judgement
+    from bot.cli.show import show_judgement
+    from bot.core.content.guard import judge
+    from bot.views.plain import to_json
+    from bot.views.posts import judgement_json
 
     judgement = judge(_standard_input() if options.TEXT == "-" else options.TEXT)
     if options.json:
@@ -38,10 +39,11 @@ def _standard_input() -> str:
 
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
     """Every part checked."""
-    from bot.answers import doctor_json, to_json
     from bot.bootstrap import open_bot
+    from bot.cli.show import show_checks
     from bot.doctor import examine, failed_database
-    from bot.show import show_checks
+    from bot.views.plain import to_json
+    from bot.views.status import doctor_json
 
     with progress(options) as say:
         say("checking")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from bot.cli.codes import DONE
+from bot.cli.terminal import console
 from bot.core.states import Mode
 from bot.settings import Settings
-from bot.terminal import console
 
 if TYPE_CHECKING:
     from bot.core.model import Profile
@@ -30,10 +30,11 @@ def zone_of(settings: Settings, profile: Profile | None) -> ZoneInfo:
 
 def status(settings: Settings, options: argparse.Namespace) -> int:
     """How the bot stands."""
-    from bot.answers import status_json, to_json
     from bot.bootstrap import open_bot
-    from bot.engine.looking import report_status
-    from bot.show import show_status
+    from bot.cli.show import show_status
+    from bot.engine.reports import report_status
+    from bot.views.plain import to_json
+    from bot.views.status import status_json
 
     with open_bot(settings, sandbox=options.sandbox) as bot:
         profile = bot.known_profile(options.profile)
@@ -54,10 +55,11 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
 
 def usage(settings: Settings, options: argparse.Namespace) -> int:
     """What was used and what is left."""
-    from bot.answers import to_json, usage_json
     from bot.bootstrap import open_bot
-    from bot.engine.looking import report_usage
-    from bot.show import show_usage
+    from bot.cli.show import show_usage
+    from bot.engine.reports import report_usage
+    from bot.views.limits import usage_json
+    from bot.views.plain import to_json
 
     with open_bot(settings, sandbox=options.sandbox) as bot:
         profile = bot.known_profile(options.profile)
@@ -71,10 +73,11 @@ def usage(settings: Settings, options: argparse.Namespace) -> int:
 
 def why(settings: Settings, options: argparse.Namespace) -> int:
     """What was decided, and because of what."""
-    from bot.answers import decisions_json, to_json
     from bot.bootstrap import open_bot
-    from bot.engine.looking import report_decisions
-    from bot.show import show_decisions
+    from bot.cli.show import show_decisions
+    from bot.engine.reports import report_decisions
+    from bot.views.decisions import decisions_json
+    from bot.views.plain import to_json
 
     with open_bot(settings, sandbox=options.sandbox) as bot:
         profile = bot.known_profile(options.profile)

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING
 
 from bot.cli.codes import AFTER
 from bot.cli.looking import zone_of
+from bot.cli.terminal import console, progress, say_error
 from bot.core.errors import BotError, SettingError
 from bot.settings import Settings
-from bot.terminal import console, progress, say_error
 
 if TYPE_CHECKING:
     from bot.core.model import Profile
-    from bot.engine.parts import Outcome, Stopwatch
+    from bot.engine.outcomes import Outcome
+    from bot.engine.stopwatch import Stopwatch
 
 
 def run_once(settings: Settings, options: argparse.Namespace) -> int:
     """One post now."""
-    from bot.answers import outcome_json, to_json
-    from bot.engine.parts import Stopwatch
-    from bot.show import show_outcome
+    from bot.cli.show import show_outcome
+    from bot.engine.stopwatch import Stopwatch
+    from bot.views.plain import to_json
+    from bot.views.posts import outcome_json
 
     watch = Stopwatch(time.perf_counter)
     with watch.measure("total"), progress(options) as say:
@@ -57,9 +59,9 @@ def _post_once(
         SettingError: the call itself was wrong.
     """
     from bot.bootstrap import open_bot
-    from bot.engine.looking import report_usage
-    from bot.engine.parts import Outcome, OutcomeKind
-    from bot.engine.posting_once import Wish, post_once
+    from bot.engine.outcomes import Outcome, OutcomeKind
+    from bot.engine.posting.posting_once import Wish, post_once
+    from bot.engine.reports import report_usage
 
     profile = known = None
     try:

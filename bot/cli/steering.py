@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from bot.cli.codes import DONE, FAILED, UNKNOWN
+from bot.cli.terminal import console, progress
 from bot.core.errors import SettingError
 from bot.settings import Settings
-from bot.terminal import console, progress
 
 
 def pause(settings: Settings, options: argparse.Namespace) -> int:
@@ -22,9 +22,10 @@ def resume(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _set_paused(settings: Settings, options: argparse.Namespace, *, paused: bool) -> int:
-    from bot.answers import to_json
     from bot.bootstrap import open_bot
-    from bot.engine.noting import noted
+    from bot.core.codes import DecisionKind, Ruling
+    from bot.engine.decisions import DecisionRecorder
+    from bot.views.plain import to_json
 
     with open_bot(settings, sandbox=options.sandbox) as bot:
         profile = bot.known_profile(options.profile)
@@ -37,8 +38,10 @@ def _set_paused(settings: Settings, options: argparse.Namespace, *, paused: bool
             if not paused:
                 tx.tweets.retry_now(profile.id)
             said = (reason or "paused by the operator") if paused else f"resumed; blocks lifted: {lifted}"
-            verdict, now = ("paused" if paused else "resumed"), bot.clock.now()
-            tx.decisions.record(noted(verdict, said, now=now, kind="operator", profile=profile))
+            decisions = DecisionRecorder(
+                tx=tx, kind=DecisionKind.OPERATOR, profile=profile, now=bot.clock.now()
+            )
+            decisions.note(Ruling.PAUSED if paused else Ruling.RESUMED, said)
     if options.json:
         answer = {"profile": profile.handle, "paused": profile.paused, "blocks_lifted": lifted}
         sys.stdout.write(to_json(answer) + "\n")
@@ -50,11 +53,12 @@ def _set_paused(settings: Settings, options: argparse.Namespace, *, paused: bool
 
 def reconcile(settings: Settings, options: argparse.Namespace) -> int:
     """Settles what is unknown, and compares the live timeline with the tables."""
-    from bot.answers import reconciled_json, to_json
     from bot.bootstrap import open_bot
-    from bot.engine.auditing import audit
-    from bot.engine.posting_once import settle_all
-    from bot.show import show_reconciled
+    from bot.cli.show import show_reconciled
+    from bot.engine.posting.auditing import audit
+    from bot.engine.posting.posting_once import settle_all
+    from bot.views.plain import to_json
+    from bot.views.status import reconciled_json
 
     with (
         progress(options) as say,
@@ -64,7 +68,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> int:
             settings.require_keys()
         profile = bot.identify(options.profile)
         unknown = settle_all(bot.engine, profile, say).tweets
-        found = audit(bot.engine.parts, profile)
+        found = audit(bot.accounts.context(profile))
     if options.json:
         sys.stdout.write(to_json(reconciled_json(profile, unknown, found)) + "\n")
     else:

@@ -7,9 +7,9 @@ import gc
 import sys
 
 from bot.cli.codes import DONE, FAILED, INTERRUPTED
+from bot.cli.terminal import fail
 from bot.core.errors import BotError
 from bot.settings import Settings
-from bot.terminal import fail
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:

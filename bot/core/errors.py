@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from inspect import getdoc
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-if TYPE_CHECKING:
-    from bot.core.model import RateWindow
+from bot.core.rates import RateWindow
 
 
 class BotError(Exception):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import NewType
 from uuid import UUID
 
-from bot.core.drafts import Source
+from bot.core.moments import aware
+from bot.core.rates import RateWindow
 from bot.core.states import CallKind, CallState, LatePolicy, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
 
 ProfileId = NewType("ProfileId", UUID)
@@ -21,34 +22,8 @@ SlotId = NewType("SlotId", UUID)
 TweetId = NewType("TweetId", UUID)
 CallId = NewType("CallId", UUID)
 
-
-def aware(moment: datetime) -> datetime:
-    """Returns the moment in UTC.
-
-    Raises:
-        ValueError: the datetime is naive.
-    """
-    if moment.utcoffset() is None:
-        raise ValueError(f"a naive datetime ({moment.isoformat()}) says no moment: give it a time zone")
-    return moment.astimezone(UTC)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RateWindow:
-    """What a service's own headers said of one window of one endpoint.
-
-    `name` is `15m`, `24h_app`, `24h_user`, `usage_cap` or `credits`; `remaining` 0 closes the
-    endpoint until `resets_at`.
-    """
-
-    name: str
-    limit: int | None
-    remaining: int
-    resets_at: datetime
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "resets_at", aware(self.resets_at))
+# Between the headings of a note's title.
+PATH_MARK = " › "  # noqa: RUF001
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +82,31 @@ class Slot:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where a text comes from: the exact item, so that a reader can check.
+
+    `location` is the URL or path the operator named; `url` is the item's own public address, if
+    it has one; `id` is stable over reads of the same item.
+    """
+
+    id: str
+    kind: str
+    title: str
+    location: str
+    url: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """The item as `--json` and the tweet row name it."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "title": self.title,
+            "location": self.location,
+            "url": self.url,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Tweet:
     """One post, or one part of a thread, from draft to live.
 
@@ -116,7 +116,7 @@ class Tweet:
     the first of them, where its id is believed: a call of this tweet made a younger one.
     `fencing` is the lease number of the last, `resends` how often a proven absence led to a second call.
     `absent_reads` counts looks at the timeline that were complete and did not show the text,
-    `vain_reads` those in a row that proved nothing.
+    `inconclusive_reads` those in a row that proved nothing.
     """
 
     id: TweetId
@@ -141,7 +141,7 @@ class Tweet:
     attempts: int = 0
     resends: int = 0
     absent_reads: int = 0
-    vain_reads: int = 0
+    inconclusive_reads: int = 0
     looked_at: datetime | None = None
     next_attempt_at: datetime | None = None
     reason: str | None = None

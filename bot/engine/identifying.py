@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bot.core.errors import Retryable, ServiceError, SettingError
-from bot.core.limits import Wait
 from bot.core.model import Account, CallId, Profile
+from bot.core.spending.limits import Wait
 from bot.core.states import CallState, Mode
-from bot.engine.buying import state_after
-from bot.engine.limits_agent import READ_ME
-from bot.engine.parts import Parts
+from bot.engine.context import Services
+from bot.engine.spending.limits_agent import READ_ME
+from bot.engine.spending.paid_reads import state_after
+from bot.ports import X
 
 UNNAMED = "dry-run"
 
@@ -45,25 +46,34 @@ def choose(
     return profiles[0] if profiles else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnAccount:
+    """The account whose keys the environment holds.
+
+    Attributes:
+        x: asks X with these keys.
+        timezone: the environment's zone, which the profile takes over.
+        mode: the environment's mode, which the profile takes over.
+        token_user_id: whose keys they are, where the token tells.
+        needs_x: whether X may be asked; a dry run does without.
+    """
+
+    x: X
+    timezone: str
+    mode: str
+    token_user_id: str | None = None
+    needs_x: bool = True
+
+
 def identify(
-    parts: Parts,
-    *,
-    timezone: str,
-    mode: str,
-    handle: str | None = None,
-    token_user_id: str | None = None,
-    needs_x: bool = True,
-    keep: bool = False,
+    services: Services, account: OwnAccount, *, handle: str | None = None, keep: bool = False
 ) -> Profile:
     """The profile that the environment's keys serve, made or completed on first use.
 
     Args:
-        parts: what the engine works with.
-        timezone: the environment's zone, which the profile takes over.
-        mode: the environment's mode, which the profile takes over.
+        services: database, limits, clock and log.
+        account: what the environment says of it.
         handle: picks one of several profiles.
-        token_user_id: whose keys they are, where the token tells.
-        needs_x: whether X may be asked; a dry run does without.
         keep: whether zone and mode are written to the row, as the worker does. A command beside a
             worker goes by its own environment and leaves the worker's alone.
 
@@ -71,31 +81,37 @@ def identify(
         Fatal, Retryable: X does not say whose keys they are.
         SettingError: no profile has the handle, or it is another account's.
     """
-    with parts.database.transaction() as tx:
-        profile = choose(tx.profiles.all(), handle=handle, x_user_id=token_user_id)
-    if profile is not None and token_user_id is not None and profile.x_user_id not in {token_user_id, None}:
+    owner = account.token_user_id
+    with services.database.transaction() as tx:
+        profile = choose(tx.profiles.all(), handle=handle, x_user_id=owner)
+    if profile is not None and owner is not None and profile.x_user_id not in {owner, None}:
         raise SettingError(
             f"@{profile.handle} is another account than the one X_ACCESS_TOKEN belongs to",
             fix="give that account's keys, or leave --profile out",
         )
-    if profile is None or (profile.x_user_id is None and needs_x):
-        profile = _ask(parts, profile, timezone=timezone, mode=mode, needs_x=needs_x)
+    if profile is None or (profile.x_user_id is None and account.needs_x):
+        profile = _ask(services, account, profile) if account.needs_x else _unnamed(services, account)
     if not keep:
-        return replace(profile, timezone=timezone, mode=Mode(mode))
-    if profile.timezone != timezone or profile.mode.value != mode:
-        with parts.database.transaction() as tx:
-            profile = tx.profiles.configure(profile.id, timezone=timezone, mode=mode)
+        return replace(profile, timezone=account.timezone, mode=Mode(account.mode))
+    if profile.timezone != account.timezone or profile.mode.value != account.mode:
+        with services.database.transaction() as tx:
+            profile = tx.profiles.configure(profile.id, timezone=account.timezone, mode=account.mode)
     return profile
 
 
-def _ask(parts: Parts, profile: Profile | None, *, timezone: str, mode: str, needs_x: bool) -> Profile:
-    if not needs_x:
-        with parts.database.transaction() as tx:
-            tx.ledger.lock()
-            made = next((one for one in tx.profiles.all() if one.x_user_id is None), None)
-            return made or tx.profiles.create(handle=UNNAMED, x_user_id=None, timezone=timezone, mode=mode)
-    account, call_id = _buy_account(parts)
-    with parts.database.transaction() as tx:
+def _unnamed(services: Services, account: OwnAccount) -> Profile:
+    """A profile for dry runs, whose account nobody was asked for."""
+    with services.database.transaction() as tx:
+        tx.ledger.lock()
+        made = next((one for one in tx.profiles.all() if one.x_user_id is None), None)
+        return made or tx.profiles.create(
+            handle=UNNAMED, x_user_id=None, timezone=account.timezone, mode=account.mode
+        )
+
+
+def _ask(services: Services, own: OwnAccount, profile: Profile | None) -> Profile:
+    account, call_id = _buy_account(services, own.x)
+    with services.database.transaction() as tx:
         # Two processes that ask at once must not both make the profile.
         tx.ledger.lock()
         if profile is None:
@@ -104,35 +120,38 @@ def _ask(parts: Parts, profile: Profile | None, *, timezone: str, mode: str, nee
                 known[0]
                 if known
                 else tx.profiles.create(
-                    handle=account.username, x_user_id=account.x_user_id, timezone=timezone, mode=mode
+                    handle=account.username,
+                    x_user_id=account.x_user_id,
+                    timezone=own.timezone,
+                    mode=own.mode,
                 )
             )
         else:
-            own = account.username if profile.handle == UNNAMED else profile.handle
-            profile = tx.profiles.bind(profile.id, x_user_id=account.x_user_id, handle=own)
+            handle = account.username if profile.handle == UNNAMED else profile.handle
+            profile = tx.profiles.bind(profile.id, x_user_id=account.x_user_id, handle=handle)
         tx.ledger.change(call_id, CallState.SETTLED, profile_id=profile.id)
     if profile.handle.removeprefix("@").lower() != account.username.lower():
-        parts.log.warning("handle_differs", profile=profile.handle, x=account.username)
-    parts.log.info("account_identified", handle=account.username)
+        services.log.warning("handle_differs", profile=profile.handle, x=account.username)
+    services.log.info("account_identified", handle=account.username)
     return profile
 
 
-def _buy_account(parts: Parts) -> tuple[Account, CallId]:
-    with parts.database.transaction() as tx:
+def _buy_account(services: Services, x: X) -> tuple[Account, CallId]:
+    with services.database.transaction() as tx:
         tx.ledger.lock()
-        now = parts.clock.now()
-        wanted = parts.limits.want_read(tx, READ_ME, "user_read", 1)
-        verdict = parts.limits.judge(tx, None, wanted, now)
+        now = services.clock.now()
+        wanted = services.limits.want_read(tx, READ_ME, "user_read", 1)
+        verdict = services.limits.judge(tx, None, wanted, now)
         if isinstance(verdict, Wait):
             raise Retryable(
                 f"X can't be asked whose keys these are: {verdict.reason}",
                 code=verdict.limit,
                 until=verdict.until,
             )
-        call = parts.limits.reserve(tx, wanted, profile_id=None, now=now)
+        call = services.limits.reserve(tx, wanted, profile_id=None, now=now)
     try:
-        return parts.x.me(), call.id
+        return x.me(), call.id
     except ServiceError as error:
-        with parts.database.transaction() as tx:
+        with services.database.transaction() as tx:
             tx.ledger.change(call.id, state_after(error))
         raise

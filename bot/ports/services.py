@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from bot.core.drafts import Draft, DraftRequest, ModelUsage, SourceReading
+from bot.core.content.drafts import Draft, DraftRequest, SourceReading
 from bot.core.model import (
     Account,
     Posted,
     Timeline,
 )
+from bot.core.spending.usage import ModelUsage
 
 
 class Clock(Protocol):

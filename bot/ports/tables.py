@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
-from bot.core.limits import Usage
 from bot.core.model import (
     Call,
     CallId,
@@ -16,13 +15,14 @@ from bot.core.model import (
     Plan,
     Profile,
     ProfileId,
-    RateWindow,
     Slot,
     SlotId,
     Tweet,
     TweetId,
 )
-from bot.core.schedule import SlotWish
+from bot.core.posting.schedule import SlotWish
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import Usage
 from bot.core.states import CallState, SlotStatus, TweetStatus
 
 
@@ -163,6 +163,10 @@ class Tweets(Protocol):
         """Changes columns, not the state; raises IdTaken when another row has the X id."""
         ...
 
+    def lock_texts(self, profile_id: ProfileId) -> None:
+        """Lets one transaction at a time judge and keep the profile's texts."""
+        ...
+
     def fingerprints(self, profile_id: ProfileId, *, since: datetime) -> Collection[str]:
         """Of all texts that are live, on their way or meant to be."""
         ...
@@ -205,6 +209,10 @@ class Ledger(Protocol):
 
     def orphans(self, profile_id: ProfileId, *, before: datetime) -> Sequence[Call]:
         """Reserved calls without a tweet from before a moment: their process is gone."""
+        ...
+
+    def forget(self, *, before: datetime, released_before: datetime) -> int:
+        """Deletes some of the old rows, whose use stays counted; returns how many."""
         ...
 
 
@@ -255,6 +263,10 @@ class Decisions(Protocol):
         self, profile_id: ProfileId | None, *, limit: int, kinds: Sequence[str] = ()
     ) -> Sequence[DecisionRecord]:
         """The newest rows, newest first."""
+        ...
+
+    def forget(self, *, before: datetime) -> int:
+        """Deletes some of the rows that last held before a moment; returns how many."""
         ...
 
 

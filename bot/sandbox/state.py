@@ -83,6 +83,8 @@ class State:
         self.clock = SandboxClock(self._base_clock)
         self.accounts: dict[str, Account] = {}
         self.posts: dict[str, Post] = {}
+        # Ids by account and fingerprint: X looks for a duplicate at each post.
+        self._said: dict[tuple[str, str], list[str]] = {}
         self.media: dict[str, Media] = {}
         self.segments: dict[str, dict[int, int]] = {}
         self.metrics: dict[str, Counter[str]] = {}
@@ -164,6 +166,8 @@ class State:
 
     def _remember(self, post: Post) -> None:
         self.posts[post.id] = post
+        if said := texts.fingerprint(post.text):
+            self._said.setdefault((post.account_id, said), []).append(post.id)
         self.metrics[post.id] = Counter()
         self._last_id = max(self._last_id, int(post.id))
 
@@ -201,6 +205,11 @@ class State:
     def live_posts(self, account_id: str) -> Iterator[Post]:
         """One account's existing posts, oldest first by arrival."""
         return (post for post in self.posts.values() if post.live and post.account_id == account_id)
+
+    def posts_saying(self, account_id: str, text: str) -> Iterator[Post]:
+        """One account's existing posts that are duplicates of a text; none for a text without words."""
+        ids = self._said.get((account_id, texts.fingerprint(text)), ())
+        return (self.posts[post_id] for post_id in ids if self.posts[post_id].live)
 
     def addresses(self, post: Post, account: Account) -> bool:
         """Whether a post mentions the account, or answers one of its posts, which X counts as a mention."""

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
 
+from bot.core.codes import DecisionKind
 from bot.core.model import DecisionRecord, ProfileId
-from bot.store.books import DecisionRow
+from bot.store.rows.base import FORGET_AT_ONCE
+from bot.store.rows.spending import DECISIONS
 
-START, STOP = "start", "stop"
 # Each of these is an event of its own.
-_NEVER_COUNTED_UP = frozenset({START, STOP})
+_NEVER_COUNTED_UP = frozenset({DecisionKind.START, DecisionKind.STOP})
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class DecisionTable:
             return
         values = {column: getattr(decision, name) for column, name in _SAME.items()}
         self.connection.execute(
-            insert(DecisionRow).values(
+            insert(DECISIONS).values(
                 profile_id=decision.profile_id,
                 at=decision.at,
                 last_at=decision.at,
@@ -67,20 +68,24 @@ class DecisionTable:
         self, profile_id: ProfileId | None, *, limit: int, kinds: Sequence[str] = ()
     ) -> Sequence[DecisionRecord]:
         """The newest rows, newest first."""
-        statement = select(DecisionRow.__table__).where(_belongs_to(profile_id))
+        statement = select(DECISIONS).where(_belongs_to(profile_id))
         if kinds:
-            statement = statement.where(DecisionRow.kind.in_(kinds))
+            statement = statement.where(DECISIONS.c.kind.in_(kinds))
         rows = self.connection.execute(
-            statement.order_by(DecisionRow.last_at.desc(), DecisionRow.created_at.desc()).limit(limit)
+            statement.order_by(DECISIONS.c.last_at.desc(), DECISIONS.c.created_at.desc()).limit(limit)
         ).mappings()
         return [_decision(row) for row in rows]
+
+    def forget(self, *, before: datetime) -> int:
+        """Deletes rows that last held before a moment, some thousands at most; returns how many."""
+        return len(self.connection.execute(_FORGET, {"before": before}).all())
 
     def starts(self, *, since: datetime) -> Sequence[datetime]:
         """When workers started since a moment, newest first."""
         statement = (
-            select(DecisionRow.at)
-            .where(DecisionRow.kind == START, DecisionRow.at > since)
-            .order_by(DecisionRow.at.desc())
+            select(DECISIONS.c.at)
+            .where(DECISIONS.c.kind == DecisionKind.START, DECISIONS.c.at > since)
+            .order_by(DECISIONS.c.at.desc())
         )
         return list(self.connection.scalars(statement))
 
@@ -98,28 +103,38 @@ _SAME = {
 
 
 def _belongs_to(profile_id: ProfileId | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - SQLAlchemy's own expression type
-    return DecisionRow.profile_id.is_(None) if profile_id is None else DecisionRow.profile_id == profile_id
+    return DECISIONS.c.profile_id.is_(None) if profile_id is None else DECISIONS.c.profile_id == profile_id
 
 
 # What every tick leaves is built once: building a statement takes longer than its answer.
 _NEWEST = (
-    select(DecisionRow.__table__)
-    .where(DecisionRow.kind == bindparam("kind"))
-    .order_by(DecisionRow.last_at.desc())
+    select(DECISIONS)
+    .where(DECISIONS.c.kind == bindparam("kind"))
+    .order_by(DECISIONS.c.last_at.desc())
     .limit(1)
     .with_for_update()
 )
-_LAST = _NEWEST.where(DecisionRow.profile_id == bindparam("profile_id"))
-_LAST_OF_NOBODY = _NEWEST.where(DecisionRow.profile_id.is_(None))
+_LAST = _NEWEST.where(DECISIONS.c.profile_id == bindparam("profile_id"))
+_LAST_OF_NOBODY = _NEWEST.where(DECISIONS.c.profile_id.is_(None))
 _COUNT_UP = (
-    update(DecisionRow.__table__)  # type: ignore[arg-type]  # a mapped class's table is one
-    .where(DecisionRow.id == bindparam("row"))
+    update(DECISIONS)
+    .where(DECISIONS.c.id == bindparam("row"))
     .values(
-        repeated=DecisionRow.repeated + 1,
+        repeated=DECISIONS.c.repeated + 1,
         last_at=bindparam("last_at"),
         used=bindparam("used"),
         numbers=bindparam("numbers"),
     )
+)
+
+_FORGET = (
+    delete(DECISIONS)
+    .where(
+        DECISIONS.c.id.in_(
+            select(DECISIONS.c.id).where(DECISIONS.c.last_at < bindparam("before")).limit(FORGET_AT_ONCE)
+        )
+    )
+    .returning(DECISIONS.c.id)
 )
 
 

@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.errors import LeaseLost
 from bot.core.model import Lease, ProfileId
-from bot.store.base import Moment
-from bot.store.books import LeaseRow
+from bot.store.rows.base import Moment
+from bot.store.rows.spending import LEASES
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class LeaseTable:
             lasts: how long the lease holds.
         """
         until = func.clock_timestamp() + literal(lasts)
-        statement = upsert(LeaseRow).values(profile_id=profile_id, holder=holder, expires_at=until)
+        statement = upsert(LEASES).values(profile_id=profile_id, holder=holder, expires_at=until)
         statement = statement.on_conflict_do_update(
-            index_elements=[LeaseRow.profile_id],
-            set_={"holder": holder, "expires_at": until, "fencing": LeaseRow.fencing + 1},
-            where=or_(LeaseRow.expires_at <= func.clock_timestamp(), LeaseRow.holder == holder),
+            index_elements=[LEASES.c.profile_id],
+            set_={"holder": holder, "expires_at": until, "fencing": LEASES.c.fencing + 1},
+            where=or_(LEASES.c.expires_at <= func.clock_timestamp(), LEASES.c.holder == holder),
         )
-        given = self.connection.execute(statement.returning(LeaseRow.fencing, _NOW)).one_or_none()
+        given = self.connection.execute(statement.returning(LEASES.c.fencing, _NOW)).one_or_none()
         if given is None:
             return None
         return Lease(
@@ -72,15 +72,15 @@ class LeaseTable:
         The row stays, because the fencing number must never start again.
         """
         self.connection.execute(
-            update(LeaseRow)
-            .where(LeaseRow.profile_id == lease.profile_id, LeaseRow.fencing == lease.fencing)
+            update(LEASES)
+            .where(LEASES.c.profile_id == lease.profile_id, LEASES.c.fencing == lease.fencing)
             .values(expires_at=_LONG_AGO)
         )
 
 
 _LOCKED = (
-    select(LeaseRow.fencing, LeaseRow.expires_at)
-    .where(LeaseRow.profile_id == bindparam("profile_id"))
+    select(LEASES.c.fencing, LEASES.c.expires_at)
+    .where(LEASES.c.profile_id == bindparam("profile_id"))
     .with_for_update()
     .cte("locked")
 )

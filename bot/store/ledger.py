@@ -15,10 +15,12 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    delete,
     func,
     insert,
     literal,
     literal_column,
+    or_,
     select,
     union_all,
     update,
@@ -26,14 +28,15 @@ from sqlalchemy import (
 from sqlalchemy.exc import ProgrammingError
 
 from bot.core.errors import RowUnreadable, UsageUnreadable
-from bot.core.limits import STARTS_WINDOW, Spent, Usage, month_start
 from bot.core.model import Call, CallId, ProfileId, TweetId
+from bot.core.spending.limits import STARTS_WINDOW, Spent, Usage, month_start
 from bot.core.states import CallKind, CallState, check_transition
-from bot.store.books import CallRow, DailyUsageRow
 from bot.store.decisions import DecisionTable
 from bot.store.foundations import SUM_AGAIN, mend, missing_foundations
 from bot.store.odd_rows import odd_rows_named
 from bot.store.rates import RateTable
+from bot.store.rows.base import FORGET_AT_ONCE
+from bot.store.rows.spending import CALLS, DAILY_USAGE
 
 LEDGER_LOCK = 7_305_991_205
 
@@ -83,7 +86,7 @@ class LedgerTable:
     def reserve(self, call: Call) -> Call:
         """Adds a reserved row."""
         self.connection.execute(
-            insert(CallRow).values(
+            insert(CALLS).values(
                 id=call.id,
                 profile_id=call.profile_id,
                 tweet_id=call.tweet_id,
@@ -102,18 +105,18 @@ class LedgerTable:
 
     def change(self, call_id: CallId, state: CallState, **values: Any) -> None:
         """Settles, releases or marks unknown; `units`, `cost_usd`, `tokens` may be corrected."""
-        current = self.connection.scalar(select(CallRow.state).where(CallRow.id == call_id).with_for_update())
+        current = self.connection.scalar(select(CALLS.c.state).where(CALLS.c.id == call_id).with_for_update())
         if current is None:
             raise LookupError(f"call {call_id} is gone")
         check_transition(current, state)
-        self.connection.execute(update(CallRow).where(CallRow.id == call_id).values(state=state, **values))
+        self.connection.execute(update(CALLS).where(CALLS.c.id == call_id).values(state=state, **values))
 
     def of_tweet(self, tweet_id: TweetId) -> Sequence[Call]:
         """The tweet's open calls, newest first."""
         statement = (
             select(*_CALL_COLUMNS)
-            .where(CallRow.tweet_id == tweet_id, CallRow.state.in_((CallState.RESERVED, CallState.UNKNOWN)))
-            .order_by(CallRow.at.desc())
+            .where(CALLS.c.tweet_id == tweet_id, CALLS.c.state.in_((CallState.RESERVED, CallState.UNKNOWN)))
+            .order_by(CALLS.c.at.desc())
         )
         with _readable(self.connection):
             return [Call(**row) for row in self.connection.execute(statement).mappings()]
@@ -121,13 +124,27 @@ class LedgerTable:
     def orphans(self, profile_id: ProfileId, *, before: datetime) -> Sequence[Call]:
         """Reserved calls without a tweet from before a moment: their process is gone."""
         statement = select(*_CALL_COLUMNS).where(
-            CallRow.profile_id == profile_id,
-            CallRow.state == CallState.RESERVED,
-            CallRow.tweet_id.is_(None),
-            CallRow.at < before,
+            CALLS.c.profile_id == profile_id,
+            CALLS.c.state == CallState.RESERVED,
+            CALLS.c.tweet_id.is_(None),
+            CALLS.c.at < before,
         )
         with _readable(self.connection):
             return [Call(**row) for row in self.connection.execute(statement).mappings()]
+
+    def forget(self, *, before: datetime, released_before: datetime) -> int:
+        """Deletes old rows, some thousands at most; the daily rows keep what they counted.
+
+        Args:
+            before: rows of calls from before this moment go, once their outcome is known.
+            released_before: rows that count nothing go sooner.
+
+        Returns:
+            How many went.
+        """
+        self.connection.execute(_FORGETS)
+        values = {"before": before, "released_before": released_before}
+        return len(self.connection.execute(_FORGET, values).all())
 
     def _check_foundations(self) -> None:
         missing = missing_foundations(self.connection)
@@ -182,11 +199,11 @@ def _readable(connection: Connection) -> Iterator[None]:
 def _counting(kind: CallKind, *columns: Any, since: ColumnElement[bool], nobody: bool) -> Any:
     """Rows that count for a profile: its own, and those that belong to nobody in particular."""
     base = select(*columns, literal(1)).where(
-        CallRow.kind == kind, CallRow.state != CallState.RELEASED, since
+        CALLS.c.kind == kind, CALLS.c.state != CallState.RELEASED, since
     )
-    unowned = base.where(CallRow.profile_id.is_(None))
+    unowned = base.where(CALLS.c.profile_id.is_(None))
     return (
-        unowned if nobody else union_all(base.where(CallRow.profile_id == bindparam("profile_id")), unowned)
+        unowned if nobody else union_all(base.where(CALLS.c.profile_id == bindparam("profile_id")), unowned)
     )
 
 
@@ -195,8 +212,8 @@ def _day(*, nobody: bool) -> Select[Any]:
 
     What a second ends with is exact enough for a moment that is named to the second.
     """
-    since = and_(CallRow.at > bindparam("after"), CallRow.units > 0)
-    counted = _counting(CallKind.POST, CallRow.at, CallRow.units, since=since, nobody=nobody).subquery()
+    since = and_(CALLS.c.at > bindparam("after"), CALLS.c.units > 0)
+    counted = _counting(CallKind.POST, CALLS.c.at, CALLS.c.units, since=since, nobody=nobody).subquery()
     latest = func.max(counted.c.at)
     return (
         select(latest.label("at"), func.sum(counted.c.units).label("units"))
@@ -206,10 +223,10 @@ def _day(*, nobody: bool) -> Select[Any]:
 
 
 def _month(*, nobody: bool) -> Select[Any]:
-    since = CallRow.at >= bindparam("start")
+    since = CALLS.c.at >= bindparam("start")
     sums = []
     for kind in (CallKind.POST, CallKind.READ):
-        counted = _counting(kind, CallRow.units, since=since, nobody=nobody).subquery()
+        counted = _counting(kind, CALLS.c.units, since=since, nobody=nobody).subquery()
         sums.append(select(func.coalesce(func.sum(counted.c.units), 0)).scalar_subquery())
     return select(*sums)
 
@@ -217,31 +234,45 @@ def _month(*, nobody: bool) -> Select[Any]:
 _DAY, _DAY_OF_NOBODY = _day(nobody=False), _day(nobody=True)
 _MONTH, _MONTH_OF_NOBODY = _month(nobody=False), _month(nobody=True)
 _MONEY = select(
-    func.coalesce(func.sum(DailyUsageRow.cost_usd), Decimal(0)),
-    func.coalesce(func.sum(DailyUsageRow.tokens_used).filter(DailyUsageRow.date == bindparam("today")), 0),
-).where(DailyUsageRow.date >= bindparam("first"))
+    func.coalesce(func.sum(DAILY_USAGE.c.cost_usd), Decimal(0)),
+    func.coalesce(func.sum(DAILY_USAGE.c.tokens_used).filter(DAILY_USAGE.c.date == bindparam("today")), 0),
+).where(DAILY_USAGE.c.date >= bindparam("first"))
 _LAST_POST = (
-    select(CallRow.at)
+    select(CALLS.c.at)
     .where(
-        CallRow.profile_id == bindparam("profile_id"),
-        CallRow.kind == CallKind.POST,
-        CallRow.state != CallState.RELEASED,
-        CallRow.units > 0,
+        CALLS.c.profile_id == bindparam("profile_id"),
+        CALLS.c.kind == CallKind.POST,
+        CALLS.c.state != CallState.RELEASED,
+        CALLS.c.units > 0,
     )
-    .order_by(CallRow.at.desc())
+    .order_by(CALLS.c.at.desc())
     .limit(1)
 )
+_FORGETS = select(func.set_config("bot.forgets", "on", True))
+_OLD = (
+    select(CALLS.c.id)
+    .where(
+        or_(
+            and_(CALLS.c.state == CallState.RELEASED, CALLS.c.at < bindparam("released_before")),
+            and_(
+                CALLS.c.state.in_((CallState.SETTLED, CallState.EXTERNAL)), CALLS.c.at < bindparam("before")
+            ),
+        )
+    )
+    .limit(FORGET_AT_ONCE)
+)
+_FORGET = delete(CALLS).where(CALLS.c.id.in_(_OLD)).returning(CALLS.c.id)
 _CALL_COLUMNS = (
-    CallRow.id,
-    CallRow.profile_id,
-    CallRow.tweet_id,
-    CallRow.api,
-    CallRow.kind,
-    CallRow.endpoint,
-    CallRow.units,
-    CallRow.tokens,
-    CallRow.cost_usd,
-    CallRow.state,
-    CallRow.at,
-    CallRow.note,
+    CALLS.c.id,
+    CALLS.c.profile_id,
+    CALLS.c.tweet_id,
+    CALLS.c.api,
+    CALLS.c.kind,
+    CALLS.c.endpoint,
+    CALLS.c.units,
+    CALLS.c.tokens,
+    CALLS.c.cost_usd,
+    CALLS.c.state,
+    CALLS.c.at,
+    CALLS.c.note,
 )

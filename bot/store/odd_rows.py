@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DataError
 
 from bot.core.errors import RowUnreadable
-from bot.store.base import EARLIEST, LATEST, Amount, Base, Moment, OddValue
+from bot.store.rows.base import EARLIEST, LATEST, METADATA, Amount, Moment, OddValue
 
 _LAST = "last_statement"
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+(\w+)")
@@ -40,7 +40,7 @@ def odd_rows_named(connection: Connection) -> Iterator[None]:
         cause = getattr(error, "orig", None) or error
         first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         names = _TABLE.findall(connection.info.get(_LAST, ""))
-        table = next((name for name in names if name in Base.metadata.tables), None)
+        table = next((name for name in names if name in METADATA.tables), None)
         if table is None:
             raise RowUnreadable(f"a row holds what can't be read: {first}") from error
         raise RowUnreadable(
@@ -50,7 +50,7 @@ def odd_rows_named(connection: Connection) -> Iterator[None]:
 
 
 def _query(table: str) -> str:
-    columns = Base.metadata.tables[table].columns
+    columns = METADATA.tables[table].columns
     moments = ", ".join(one.name for one in columns if isinstance(one.type, Moment))
     amounts = ", ".join(one.name for one in columns if isinstance(one.type, Amount))
     odd = f"least({moments}) < '{EARLIEST:%Y-%m-%d}' OR greatest({moments}) >= '{LATEST:%Y-%m-%d}'"

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Plan, PlanId, Profile, ProfileId
 from bot.core.states import Mode, PlanStatus, SlotStatus
-from bot.store.tables import ConfigRow, PlanRow, ProfileRow, SlotRow
+from bot.store.rows.posting import CONFIG, PLANS, PROFILES, SLOTS
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ProfileTable:
     def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
         """Adds a profile."""
         statement = (
-            insert(ProfileRow)
+            insert(PROFILES)
             .values(
                 auth_user_id=uuid4(), handle=handle, x_user_id=x_user_id, timezone=timezone, mode=Mode(mode)
             )
@@ -61,10 +61,10 @@ class ProfileTable:
         """
         before = (
             self.connection.execute(
-                update(PlanRow)
-                .where(PlanRow.profile_id == profile_id, PlanRow.status == PlanStatus.ACTIVE)
+                update(PLANS)
+                .where(PLANS.c.profile_id == profile_id, PLANS.c.status == PlanStatus.ACTIVE)
                 .values(status=PlanStatus.ARCHIVED)
-                .returning(PlanRow.__table__)
+                .returning(PLANS)
             )
             .mappings()
             .one_or_none()
@@ -73,22 +73,17 @@ class ProfileTable:
         if before is not None:
             carried = {name: before[name] for name in _CARRIED}
             self.connection.execute(
-                delete(SlotRow).where(SlotRow.plan_id == before["id"], SlotRow.status == SlotStatus.PLANNED)
+                delete(SLOTS).where(SLOTS.c.plan_id == before["id"], SLOTS.c.status == SlotStatus.PLANNED)
             )
         values = carried | {"posts_per_day": posts_per_day}
         row = self.connection.execute(
-            insert(PlanRow)
-            .values(profile_id=profile_id, status=PlanStatus.ACTIVE, **values)
-            .returning(PlanRow.__table__)
+            insert(PLANS).values(profile_id=profile_id, status=PlanStatus.ACTIVE, **values).returning(PLANS)
         )
         return _plan(row.mappings().one())
 
     def _change(self, profile_id: ProfileId, **values: Any) -> Profile:
         statement = (
-            update(ProfileRow)
-            .where(ProfileRow.id == profile_id)
-            .values(**values)
-            .returning(*_PROFILE_COLUMNS)
+            update(PROFILES).where(PROFILES.c.id == profile_id).values(**values).returning(*_PROFILE_COLUMNS)
         )
         return _profile(self.connection.execute(statement).mappings().one())
 
@@ -108,11 +103,11 @@ class ConfigTable:
 
     def put(self, key: str, value: Any) -> None:
         """Sets it."""
-        statement = upsert(ConfigRow).values(key=key, value=value)
+        statement = upsert(CONFIG).values(key=key, value=value)
         self._read = None
         self.connection.execute(
             statement.on_conflict_do_update(
-                index_elements=[ConfigRow.key], set_={"value": statement.excluded.value}
+                index_elements=[CONFIG.c.key], set_={"value": statement.excluded.value}
             )
         )
 
@@ -126,7 +121,7 @@ _CARRIED = (
     "spacing_seconds",
     "include_links",
 )
-_COLUMN = ProfileRow.__table__.c
+_COLUMN = PROFILES.c
 _PROFILE_COLUMNS = (
     _COLUMN.id,
     _COLUMN.auth_user_id,
@@ -138,11 +133,11 @@ _PROFILE_COLUMNS = (
     _COLUMN.pause_reason,
 )
 # What every tick asks is built once: building a statement takes longer than its answer.
-_PROFILES = select(*_PROFILE_COLUMNS).order_by(ProfileRow.created_at, ProfileRow.id)
-_ACTIVE_PLAN = select(PlanRow.__table__).where(
-    PlanRow.profile_id == bindparam("profile_id"), PlanRow.status == PlanStatus.ACTIVE
+_PROFILES = select(*_PROFILE_COLUMNS).order_by(PROFILES.c.created_at, PROFILES.c.id)
+_ACTIVE_PLAN = select(PLANS).where(
+    PLANS.c.profile_id == bindparam("profile_id"), PLANS.c.status == PlanStatus.ACTIVE
 )
-_SETTINGS = select(ConfigRow.key, ConfigRow.value)
+_SETTINGS = select(CONFIG.c.key, CONFIG.c.value)
 
 
 def _profile(row: RowMapping) -> Profile:

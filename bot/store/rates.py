@@ -25,11 +25,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from bot.core.limits import Seen, bounded
-from bot.core.model import Call, ProfileId, RateWindow
+from bot.core.model import Call, ProfileId
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import Seen, bounded
 from bot.core.states import CallKind, CallState
-from bot.store.base import Moment
-from bot.store.books import CallRow, RateRow
+from bot.store.rows.base import Moment
+from bot.store.rows.spending import CALLS, RATES
 
 # Windows whose calls all run through this ledger, unless other programs use the same keys: an app's
 # own window counts whoever uses the app.
@@ -57,7 +58,7 @@ class RateTable:
         for told in windows:
             window = bounded(told, now)
             drift = self._drift(profile_id, endpoint, window)
-            statement = upsert(RateRow).values(
+            statement = upsert(RATES).values(
                 profile_id=profile_id,
                 endpoint=endpoint,
                 name=window.name,
@@ -71,7 +72,7 @@ class RateTable:
             fields = ("quota", "remaining", "resets_at", "seen_at", "drift", "reason")
             self.connection.execute(
                 statement.on_conflict_do_update(
-                    index_elements=[RateRow.profile_id, RateRow.endpoint, RateRow.name],
+                    index_elements=[RATES.c.profile_id, RATES.c.endpoint, RATES.c.name],
                     set_={field: statement.excluded[field] for field in fields},
                 )
             )
@@ -82,23 +83,23 @@ class RateTable:
     def count_unheard(self, call: Call) -> None:
         """Takes a call that X made, and whose answer nobody heard, off what was left before it."""
         self.connection.execute(
-            update(RateRow)
+            update(RATES)
             .where(
-                RateRow.profile_id == call.profile_id,
-                RateRow.endpoint == call.endpoint,
-                RateRow.seen_at < call.at,
-                RateRow.resets_at > call.at,
-                RateRow.remaining > 0,
+                RATES.c.profile_id == call.profile_id,
+                RATES.c.endpoint == call.endpoint,
+                RATES.c.seen_at < call.at,
+                RATES.c.resets_at > call.at,
+                RATES.c.remaining > 0,
             )
-            .values(remaining=RateRow.remaining - 1)
+            .values(remaining=RATES.c.remaining - 1)
         )
 
     def lift_blocks(self, profile_id: ProfileId) -> int:
         """Forgets every closed window, for an operator's `resume`; returns how many."""
         lifted = self.connection.execute(
-            delete(RateRow)
-            .where(RateRow.profile_id == profile_id, RateRow.remaining <= _USED_SINCE)
-            .returning(RateRow.name)
+            delete(RATES)
+            .where(RATES.c.profile_id == profile_id, RATES.c.remaining <= _USED_SINCE)
+            .returning(RATES.c.name)
         )
         return len(lifted.all())
 
@@ -148,59 +149,59 @@ def kind_of(endpoint: str) -> CallKind:
 # What every decision asks is built once: building a statement takes longer than its answer.
 _USED_SINCE = (
     select(func.count())
-    .select_from(CallRow)
+    .select_from(CALLS)
     .where(
-        CallRow.profile_id == RateRow.profile_id,
-        CallRow.state.in_((CallState.RESERVED, CallState.UNKNOWN)),
-        CallRow.endpoint == RateRow.endpoint,
-        CallRow.at > RateRow.seen_at,
+        CALLS.c.profile_id == RATES.c.profile_id,
+        CALLS.c.state.in_((CallState.RESERVED, CallState.UNKNOWN)),
+        CALLS.c.endpoint == RATES.c.endpoint,
+        CALLS.c.at > RATES.c.seen_at,
     )
     .scalar_subquery()
 )
 _RECORDED_SINCE = (
-    select(func.coalesce(func.sum(CallRow.units), 0))
+    select(func.coalesce(func.sum(CALLS.c.units), 0))
     .where(
-        CallRow.profile_id.is_(None),
+        CALLS.c.profile_id.is_(None),
         or_(
-            and_(CallRow.kind == CallKind.READ, RateRow.endpoint.startswith("GET ")),
-            and_(CallRow.kind == CallKind.POST, not_(RateRow.endpoint.startswith("GET "))),
+            and_(CALLS.c.kind == CallKind.READ, RATES.c.endpoint.startswith("GET ")),
+            and_(CALLS.c.kind == CallKind.POST, not_(RATES.c.endpoint.startswith("GET "))),
         ),
-        CallRow.state == CallState.EXTERNAL,
-        CallRow.at > bindparam("now", type_=Moment()) - literal(timedelta(hours=24)),
-        CallRow.created_at > RateRow.updated_at,
+        CALLS.c.state == CallState.EXTERNAL,
+        CALLS.c.at > bindparam("now", type_=Moment()) - literal(timedelta(hours=24)),
+        CALLS.c.created_at > RATES.c.updated_at,
     )
     .scalar_subquery()
 )
 # What was recorded as used elsewhere since X spoke explains as much of the drift.
-_DRIFT_LEFT = case((RateRow.drift == 0, 0), else_=func.greatest(0, RateRow.drift - _RECORDED_SINCE))
-_OPEN_WINDOWS = select(
-    RateRow.__table__, _USED_SINCE.label("used_since"), _DRIFT_LEFT.label("drift_left")
-).where(RateRow.profile_id == bindparam("profile_id"), RateRow.resets_at > bindparam("now"))
+_DRIFT_LEFT = case((RATES.c.drift == 0, 0), else_=func.greatest(0, RATES.c.drift - _RECORDED_SINCE))
+_OPEN_WINDOWS = select(RATES, _USED_SINCE.label("used_since"), _DRIFT_LEFT.label("drift_left")).where(
+    RATES.c.profile_id == bindparam("profile_id"), RATES.c.resets_at > bindparam("now")
+)
 
 
 def _calls_since() -> Select[Any]:
     """The requests that calls since a moment may have been: one, and one more for each page of posts."""
-    since = (CallRow.kind == bindparam("kind"), CallRow.at > bindparam("start"))
+    since = (CALLS.c.kind == bindparam("kind"), CALLS.c.at > bindparam("start"))
     own = [
-        select((1 + CallRow.units // _PAGE).label("calls")).where(
-            owner, *since, CallRow.endpoint == bindparam("endpoint"), state
+        select((1 + CALLS.c.units // _PAGE).label("calls")).where(
+            owner, *since, CALLS.c.endpoint == bindparam("endpoint"), state
         )
-        for owner in (CallRow.profile_id == bindparam("profile_id"), CallRow.profile_id.is_(None))
-        for state in (CallRow.state != CallState.RELEASED, CallRow.state == CallState.RELEASED)
+        for owner in (CALLS.c.profile_id == bindparam("profile_id"), CALLS.c.profile_id.is_(None))
+        for state in (CALLS.c.state != CallState.RELEASED, CALLS.c.state == CallState.RELEASED)
     ]
-    elsewhere = select(CallRow.units.label("calls")).where(
-        CallRow.profile_id.is_(None),
+    elsewhere = select(CALLS.c.units.label("calls")).where(
+        CALLS.c.profile_id.is_(None),
         *since,
-        CallRow.endpoint == ELSEWHERE,
-        CallRow.state != CallState.RELEASED,
+        CALLS.c.endpoint == ELSEWHERE,
+        CALLS.c.state != CallState.RELEASED,
     )
     calls = union_all(*own, elsewhere).subquery()
     first = [
-        select(func.min(CallRow.at))
+        select(func.min(CALLS.c.at))
         .where(
-            CallRow.profile_id == bindparam("profile_id"),
-            CallRow.kind == kind,
-            CallRow.state != CallState.RELEASED,
+            CALLS.c.profile_id == bindparam("profile_id"),
+            CALLS.c.kind == kind,
+            CALLS.c.state != CallState.RELEASED,
         )
         .scalar_subquery()
         for kind in (CallKind.POST, CallKind.READ)

@@ -24,9 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Plan, ProfileId, Slot, SlotId
-from bot.core.schedule import SlotWish
+from bot.core.posting.schedule import SlotWish
 from bot.core.states import SlotStatus, check_transition
-from bot.store.tables import SlotRow, TweetRow
+from bot.store.rows.posting import SLOTS, TWEETS
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class SlotTable:
         """Adds wishes that are not there yet; returns how many were new."""
         if not wishes:
             return 0
-        statement = upsert(SlotRow).values(
+        statement = upsert(SLOTS).values(
             [
                 {
                     "profile_id": profile_id,
@@ -52,15 +52,15 @@ class SlotTable:
                 for wish in wishes
             ]
         )
-        added = self.connection.execute(statement.on_conflict_do_nothing().returning(SlotRow.id))
+        added = self.connection.execute(statement.on_conflict_do_nothing().returning(SLOTS.c.id))
         return len(added.all())
 
     def planned_days(self, profile_id: ProfileId, plan: Plan, *, since: date) -> Collection[date]:
         """Wall-clock days from one on that the plan has filled."""
         statement = (
-            select(SlotRow.local_date)
-            .where(SlotRow.profile_id == profile_id, SlotRow.plan_id == plan.id, SlotRow.local_date >= since)
-            .order_by(SlotRow.local_date.desc())
+            select(SLOTS.c.local_date)
+            .where(SLOTS.c.profile_id == profile_id, SLOTS.c.plan_id == plan.id, SLOTS.c.local_date >= since)
+            .order_by(SLOTS.c.local_date.desc())
             .distinct()
             .limit(_DAYS_TO_LOOK_AT)
         )
@@ -88,14 +88,14 @@ class SlotTable:
             ForbiddenTransition: the diagram does not draw it.
         """
         current = self.connection.scalar(
-            select(SlotRow.status).where(SlotRow.id == slot_id).with_for_update()
+            select(SLOTS.c.status).where(SLOTS.c.id == slot_id).with_for_update()
         )
         if current is None:
             raise LookupError(f"slot {slot_id} is gone")
         check_transition(current, status)
         statement = (
-            update(SlotRow)
-            .where(SlotRow.id == slot_id)
+            update(SLOTS)
+            .where(SLOTS.c.id == slot_id)
             .values(status=status, reason=reason)
             .returning(*_COLUMNS)
         )
@@ -134,7 +134,7 @@ class SlotTable:
 _DAYS_TO_LOOK_AT = 60
 _SLOTS_AT_ONCE = 500
 # The table's own columns: results of mapped attributes are looked up at several times the price.
-_COLUMN = SlotRow.__table__.c
+_COLUMN = SLOTS.c
 _COLUMNS = (
     _COLUMN.id,
     _COLUMN.profile_id,
@@ -151,32 +151,32 @@ _COLUMNS = (
 # What every tick asks is built once: building a statement takes longer than its answer.
 _SLOTS: Select[*tuple[Any, ...]] = (
     select(*_COLUMNS)
-    .where(SlotRow.profile_id == bindparam("profile_id"))
-    .order_by(SlotRow.due_at)
+    .where(SLOTS.c.profile_id == bindparam("profile_id"))
+    .order_by(SLOTS.c.due_at)
     .limit(_SLOTS_AT_ONCE)
 )
-_PLANNED = _SLOTS.where(SlotRow.status == SlotStatus.PLANNED)
-_OVERDUE = _PLANNED.where(SlotRow.due_at <= bindparam("now"))
-_UPCOMING = _PLANNED.where(SlotRow.due_at > bindparam("after"), SlotRow.due_at <= bindparam("before")).limit(
+_PLANNED = _SLOTS.where(SLOTS.c.status == SlotStatus.PLANNED)
+_OVERDUE = _PLANNED.where(SLOTS.c.due_at <= bindparam("now"))
+_UPCOMING = _PLANNED.where(SLOTS.c.due_at > bindparam("after"), SLOTS.c.due_at <= bindparam("before")).limit(
     bindparam("most", type_=Integer)
 )
-_FREE = or_(SlotRow.writing_until.is_(None), SlotRow.writing_until <= func.clock_timestamp())
-_WRITTEN = exists().where(TweetRow.slot_id == SlotRow.id)
+_FREE = or_(SLOTS.c.writing_until.is_(None), SLOTS.c.writing_until <= func.clock_timestamp())
+_WRITTEN = exists().where(TWEETS.c.slot_id == SLOTS.c.id)
 _TO_WRITE = _UPCOMING.where(_FREE, ~_WRITTEN)
-_THE_SLOT = SlotRow.id == bindparam("slot")
+_THE_SLOT = SLOTS.c.id == bindparam("slot")
 _CLAIM_WRITING = (
-    update(SlotRow)
-    .where(_THE_SLOT, SlotRow.status == SlotStatus.PLANNED, _FREE, ~_WRITTEN)
+    update(SLOTS)
+    .where(_THE_SLOT, SLOTS.c.status == SlotStatus.PLANNED, _FREE, ~_WRITTEN)
     .values(
         writing_by=bindparam("by"),
         writing_until=func.clock_timestamp() + bindparam("span", type_=Interval),
     )
-    .returning(SlotRow.id)
+    .returning(SLOTS.c.id)
 )
-_LOCK_PLANNED = select(SlotRow.id).where(_THE_SLOT, SlotRow.status == SlotStatus.PLANNED).with_for_update()
-_HAS_TWEET = select(exists().where(TweetRow.slot_id == bindparam("slot")))
+_LOCK_PLANNED = select(SLOTS.c.id).where(_THE_SLOT, SLOTS.c.status == SlotStatus.PLANNED).with_for_update()
+_HAS_TWEET = select(exists().where(TWEETS.c.slot_id == bindparam("slot")))
 _PUT_OFF_WRITING = (
-    update(SlotRow)
+    update(SLOTS)
     .where(_THE_SLOT)
     .values(
         writing_by=None,
@@ -189,23 +189,23 @@ _PUT_OFF_WRITING = (
             0,
             0,
             func.least(
-                bindparam("first", type_=Float) * func.power(2, func.least(SlotRow.writing_tries, 16)),
+                bindparam("first", type_=Float) * func.power(2, func.least(SLOTS.c.writing_tries, 16)),
                 bindparam("longest", type_=Float),
             ),
         ),
-        writing_tries=SlotRow.writing_tries + 1,
+        writing_tries=SLOTS.c.writing_tries + 1,
     )
 )
 _GIVE_BACK_WRITING = (
-    update(SlotRow)
+    update(SLOTS)
     .where(
-        SlotRow.status == SlotStatus.PLANNED,
-        SlotRow.writing_by == bindparam("by"),
+        SLOTS.c.status == SlotStatus.PLANNED,
+        SLOTS.c.writing_by == bindparam("by"),
     )
     .values(writing_by=None, writing_until=None)
-    .returning(SlotRow.id)
+    .returning(SLOTS.c.id)
 )
-_CLAIMED = _SLOTS.where(SlotRow.status == SlotStatus.CLAIMED)
+_CLAIMED = _SLOTS.where(SLOTS.c.status == SlotStatus.CLAIMED)
 
 
 def _slot(row: RowMapping) -> Slot:

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Text, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from bot.core.drafts import Source
 from bot.core.errors import IdTaken
-from bot.core.model import ProfileId, SlotId, Tweet, TweetId
-from bot.core.settling import DUPLICATE_REFUSED
+from bot.core.model import ProfileId, SlotId, Source, Tweet, TweetId
+from bot.core.posting.settling import DUPLICATE_REFUSED
 from bot.core.states import LatePolicy, Origin, SlotStatus, TweetStatus, check_transition
-from bot.store.tables import PlanRow, SlotRow, TweetRow
+from bot.store.rows.posting import PLANS, SLOTS, TWEETS
 
 _ALIVE = (
     TweetStatus.DRAFTED,
@@ -26,10 +25,10 @@ _ALIVE = (
 )
 
 # X said that the text is there, and never showed it.
-_REFUSED_AS_DUPLICATE = (TweetRow.status == TweetStatus.FAILED) & (TweetRow.reason == DUPLICATE_REFUSED)
+_REFUSED_AS_DUPLICATE = (TWEETS.c.status == TweetStatus.FAILED) & (TWEETS.c.reason == DUPLICATE_REFUSED)
 
 # A person's draft that was not sent at once is never sent: it is kept, and wished for again.
-_MEANT = (TweetRow.origin != Origin.MANUAL) | (TweetRow.status != TweetStatus.DRAFTED)
+_MEANT = (TWEETS.c.origin != Origin.MANUAL) | (TWEETS.c.status != TweetStatus.DRAFTED)
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class TweetTable:
         """Adds a row."""
         values = {column.key: getattr(tweet, column.key) for column in _COLUMNS if column.key != "created_at"}
         values["source"] = tweet.source.as_json() if tweet.source else None
-        statement = insert(TweetRow).values(**values).returning(*_COLUMNS)
+        statement = insert(TWEETS).values(**values).returning(*_COLUMNS)
         return _tweet(self.connection.execute(statement).mappings().one())
 
     def get(self, tweet_id: TweetId) -> Tweet:
@@ -60,10 +59,10 @@ class TweetTable:
         """The slot's root tweet: the newest one of its own profile that is not rejected."""
         statement = (
             _TWEETS.join(
-                SlotRow, (SlotRow.id == TweetRow.slot_id) & (SlotRow.profile_id == TweetRow.profile_id)
+                SLOTS, (SLOTS.c.id == TWEETS.c.slot_id) & (SLOTS.c.profile_id == TWEETS.c.profile_id)
             )
-            .where(SlotRow.id == slot_id, TweetRow.part == 1, TweetRow.status != TweetStatus.REJECTED)
-            .order_by(TweetRow.created_at.desc())
+            .where(SLOTS.c.id == slot_id, TWEETS.c.part == 1, TWEETS.c.status != TweetStatus.REJECTED)
+            .order_by(TWEETS.c.created_at.desc())
             .limit(1)
         )
         row = self.connection.execute(statement).mappings().one_or_none()
@@ -80,7 +79,7 @@ class TweetTable:
 
     def parts(self, thread_id: TweetId) -> Sequence[Tweet]:
         """A thread's parts in order."""
-        statement = _TWEETS.where(TweetRow.thread_id == thread_id).order_by(TweetRow.part)
+        statement = _TWEETS.where(TWEETS.c.thread_id == thread_id).order_by(TWEETS.c.part)
         return [_tweet(row) for row in self.connection.execute(statement).mappings()]
 
     def change(self, tweet_id: TweetId, status: TweetStatus, **values: Any) -> Tweet:
@@ -101,7 +100,7 @@ class TweetTable:
         Raises:
             IdTaken: another row has the X id.
         """
-        statement = update(TweetRow).where(TweetRow.id == tweet_id).values(**values).returning(*_COLUMNS)
+        statement = update(TWEETS).where(TWEETS.c.id == tweet_id).values(**values).returning(*_COLUMNS)
         try:
             return _tweet(self.connection.execute(statement).mappings().one())
         except IntegrityError as error:
@@ -109,14 +108,21 @@ class TweetTable:
                 raise
             raise IdTaken(f"another tweet has X's id {values.get('x_tweet_id')} already") from error
 
+    def lock_texts(self, profile_id: ProfileId) -> None:
+        """Lets one transaction at a time judge and keep the profile's texts.
+
+        A transaction-scoped advisory lock: it works behind transaction poolers.
+        """
+        self.connection.execute(_LOCK_TEXTS, {"name": f"texts of {profile_id}"})
+
     def fingerprints(self, profile_id: ProfileId, *, since: datetime) -> Collection[str]:
         """Of all texts that are live since a moment, on their way, or meant to be."""
-        statement = select(TweetRow.fingerprint).where(
-            TweetRow.profile_id == profile_id,
+        statement = select(TWEETS.c.fingerprint).where(
+            TWEETS.c.profile_id == profile_id,
             or_(
-                (TweetRow.posted_at > since) & (TweetRow.status == TweetStatus.POSTED),
-                (TweetRow.intent_at > since) & _REFUSED_AS_DUPLICATE,
-                TweetRow.status.in_(_ALIVE) & _MEANT,
+                (TWEETS.c.posted_at > since) & (TWEETS.c.status == TweetStatus.POSTED),
+                (TWEETS.c.intent_at > since) & _REFUSED_AS_DUPLICATE,
+                TWEETS.c.status.in_(_ALIVE) & _MEANT,
             ),
         )
         return set(self.connection.scalars(statement))
@@ -124,34 +130,34 @@ class TweetTable:
     def recent_texts(self, profile_id: ProfileId, *, limit: int) -> Sequence[str]:
         """The newest texts, drafts included, newest first."""
         live = (
-            select(TweetRow.text, TweetRow.posted_at.label("at"))
-            .where(TweetRow.profile_id == profile_id, TweetRow.posted_at.is_not(None))
-            .order_by(TweetRow.posted_at.desc())
+            select(TWEETS.c.text, TWEETS.c.posted_at.label("at"))
+            .where(TWEETS.c.profile_id == profile_id, TWEETS.c.posted_at.is_not(None))
+            .order_by(TWEETS.c.posted_at.desc())
             .limit(limit)
         )
-        refused = select(TweetRow.text, TweetRow.intent_at.label("at")).where(
-            TweetRow.profile_id == profile_id, _REFUSED_AS_DUPLICATE
+        refused = select(TWEETS.c.text, TWEETS.c.intent_at.label("at")).where(
+            TWEETS.c.profile_id == profile_id, _REFUSED_AS_DUPLICATE
         )
-        coming = select(TweetRow.text, TweetRow.created_at.label("at")).where(
-            TweetRow.profile_id == profile_id, TweetRow.status.in_(_ALIVE), _MEANT
+        coming = select(TWEETS.c.text, TWEETS.c.created_at.label("at")).where(
+            TWEETS.c.profile_id == profile_id, TWEETS.c.status.in_(_ALIVE), _MEANT
         )
         both = live.union_all(coming, refused).subquery()
         return list(self.connection.scalars(select(both.c.text).order_by(both.c.at.desc()).limit(limit)))
 
     def known_ids(self, x_tweet_ids: Sequence[str]) -> Collection[str]:
         """Those of the ids that a row holds already, whosever."""
-        statement = select(TweetRow.x_tweet_id).where(TweetRow.x_tweet_id.in_(x_tweet_ids))
+        statement = select(TWEETS.c.x_tweet_id).where(TWEETS.c.x_tweet_id.in_(x_tweet_ids))
         return {known for known in self.connection.scalars(statement) if known is not None}
 
     def last_known(self, profile_id: ProfileId, *, limit: int) -> Sequence[Tweet]:
         """The account's newest posts that rows hold; leases order them whatever clocks do."""
         statement = (
             _TWEETS.where(
-                TweetRow.profile_id == profile_id,
-                TweetRow.fencing.is_not(None),
-                TweetRow.x_tweet_id.is_not(None),
+                TWEETS.c.profile_id == profile_id,
+                TWEETS.c.fencing.is_not(None),
+                TWEETS.c.x_tweet_id.is_not(None),
             )
-            .order_by(TweetRow.fencing.desc(), TweetRow.part.desc())
+            .order_by(TWEETS.c.fencing.desc(), TWEETS.c.part.desc())
             .limit(limit)
         )
         return [_tweet(row) for row in self.connection.execute(statement).mappings()]
@@ -159,17 +165,17 @@ class TweetTable:
     def left_over(self, profile_id: ProfileId) -> Tweet | None:
         """The oldest draft without a slot: its slot was missed, or went with an older plan."""
         statement = (
-            _TWEETS.outerjoin(SlotRow, SlotRow.id == TweetRow.slot_id)
-            .outerjoin(PlanRow, PlanRow.id == SlotRow.plan_id)
+            _TWEETS.outerjoin(SLOTS, SLOTS.c.id == TWEETS.c.slot_id)
+            .outerjoin(PLANS, PLANS.c.id == SLOTS.c.plan_id)
             .where(
-                TweetRow.profile_id == profile_id,
-                TweetRow.status.in_((TweetStatus.DRAFTED, TweetStatus.APPROVED)),
-                TweetRow.part == 1,
-                TweetRow.origin == Origin.SLOT,
-                or_(SlotRow.id.is_(None), SlotRow.status == SlotStatus.EXPIRED),
-                or_(PlanRow.id.is_(None), PlanRow.late_policy == LatePolicy.MOVE),
+                TWEETS.c.profile_id == profile_id,
+                TWEETS.c.status.in_((TweetStatus.DRAFTED, TweetStatus.APPROVED)),
+                TWEETS.c.part == 1,
+                TWEETS.c.origin == Origin.SLOT,
+                or_(SLOTS.c.id.is_(None), SLOTS.c.status == SlotStatus.EXPIRED),
+                or_(PLANS.c.id.is_(None), PLANS.c.late_policy == LatePolicy.MOVE),
             )
-            .order_by(TweetRow.created_at)
+            .order_by(TWEETS.c.created_at)
             .limit(1)
         )
         row = self.connection.execute(statement).mappings().one_or_none()
@@ -178,23 +184,23 @@ class TweetTable:
     def counts(self, profile_id: ProfileId) -> dict[str, int]:
         """How many tweets are in each open state."""
         statement = (
-            select(TweetRow.status, func.count())
-            .where(TweetRow.profile_id == profile_id, TweetRow.status.in_(_ALIVE), _MEANT)
-            .group_by(TweetRow.status)
+            select(TWEETS.c.status, func.count())
+            .where(TWEETS.c.profile_id == profile_id, TWEETS.c.status.in_(_ALIVE), _MEANT)
+            .group_by(TWEETS.c.status)
         )
         return {status.value: number for status, number in self.connection.execute(statement)}
 
     def retry_now(self, profile_id: ProfileId) -> int:
         """Lets what waits for another try go at the next tick; returns how many."""
         waiting = self.connection.execute(
-            update(TweetRow)
+            update(TWEETS)
             .where(
-                TweetRow.profile_id == profile_id,
-                TweetRow.status == TweetStatus.APPROVED,
-                TweetRow.next_attempt_at.is_not(None),
+                TWEETS.c.profile_id == profile_id,
+                TWEETS.c.status == TweetStatus.APPROVED,
+                TWEETS.c.next_attempt_at.is_not(None),
             )
             .values(next_attempt_at=None)
-            .returning(TweetRow.id)
+            .returning(TWEETS.c.id)
         )
         return len(waiting.all())
 
@@ -202,11 +208,11 @@ class TweetTable:
         """The newest tweets that say posted."""
         statement = (
             _TWEETS.where(
-                TweetRow.profile_id == profile_id,
-                TweetRow.posted_at.is_not(None),
-                TweetRow.status == TweetStatus.POSTED,
+                TWEETS.c.profile_id == profile_id,
+                TWEETS.c.posted_at.is_not(None),
+                TWEETS.c.status == TweetStatus.POSTED,
             )
-            .order_by(TweetRow.posted_at.desc())
+            .order_by(TWEETS.c.posted_at.desc())
             .limit(limit)
         )
         return [_tweet(row) for row in self.connection.execute(statement).mappings()]
@@ -217,7 +223,8 @@ class TweetTable:
 
 
 # The table's own columns: results of mapped attributes are looked up at several times the price.
-_COLUMN = TweetRow.__table__.c
+_LOCK_TEXTS = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0)))
+_COLUMN = TWEETS.c
 _COLUMNS = (
     _COLUMN.id,
     _COLUMN.profile_id,
@@ -241,7 +248,7 @@ _COLUMNS = (
     _COLUMN.attempts,
     _COLUMN.resends,
     _COLUMN.absent_reads,
-    _COLUMN.vain_reads,
+    _COLUMN.inconclusive_reads,
     _COLUMN.looked_at,
     _COLUMN.next_attempt_at,
     _COLUMN.reason,
@@ -249,13 +256,13 @@ _COLUMNS = (
 )
 _TWEETS = select(*_COLUMNS)
 # What ticks ask again and again is built once: building a statement takes longer than its answer.
-_ONE = _TWEETS.where(TweetRow.id == bindparam("tweet_id"))
-_STATUS = select(TweetRow.status).where(TweetRow.id == bindparam("tweet_id")).with_for_update()
+_ONE = _TWEETS.where(TWEETS.c.id == bindparam("tweet_id"))
+_STATUS = select(TWEETS.c.status).where(TWEETS.c.id == bindparam("tweet_id")).with_for_update()
 _OPEN = _TWEETS.where(
-    TweetRow.profile_id == bindparam("profile_id"),
-    TweetRow.status.in_(_ALIVE),
-    TweetRow.status.in_(bindparam("statuses", expanding=True)),
-).order_by(TweetRow.intent_at.nulls_last(), TweetRow.part, TweetRow.created_at)
+    TWEETS.c.profile_id == bindparam("profile_id"),
+    TWEETS.c.status.in_(_ALIVE),
+    TWEETS.c.status.in_(bindparam("statuses", expanding=True)),
+).order_by(TWEETS.c.intent_at.nulls_last(), TWEETS.c.part, TWEETS.c.created_at)
 
 
 def _tweet(row: RowMapping) -> Tweet:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bot.core.drafts import DraftRequest, Source, SourceItem
+from bot.core.content.drafts import DraftRequest, SourceItem
+from bot.core.content.text import one_line
+from bot.core.model import Source
 from bot.writer.prompts import wants_hashtags
-from bot.writer.prose import one_line
 from bot.writer.tweet_text import WEIGHT_LIMIT, hashtags, is_valid, links, mentions, repeats, weight
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")

@@ -1,169 +1,136 @@
-"""A connection for one answer: to addresses that were checked, and cut when its time is over."""
+"""One call to the model service: ended when it takes too long altogether or says too much."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import suppress
-from functools import partial
-from time import monotonic
-from types import TracebackType
-from typing import Any, Self
+from datetime import timedelta
+from typing import Any, TypeVar
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import ConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from httpx2 import Request, Response, SyncByteStream
 
-from bot.writer.addresses import AddressInfo
+from bot.writer.errors import CallCut
 
-_CONNECT_SECONDS = 5.0
+# A post and the model's reasons for it take a few kilobytes.
+MOST_BYTES = 1_000_000
+_NOT_ENCODED = {"", "identity"}
+_Answer = TypeVar("_Answer")
 
 
-class Deadline:
-    """Ends all waiting of a fetch after so many seconds.
+class ModelLine:
+    """Watches one call's connections, so that they can be cut from another thread.
 
-    A read timeout bounds the wait for the next byte alone, so a server that drips bytes would hold
-    a fetch for ever. This shuts the socket down from another thread.
+    httpx bounds the wait for each byte; a server that dribbles bytes would hold a call for ever.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._ends = monotonic() + seconds
+    def __init__(self) -> None:
+        self.fault: str | None = None
+        self.connected = False
         self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
-        with self._lock:
-            self._forget()
+        self._sockets: list[socket.socket] = []
 
     @property
-    def passed(self) -> bool:
-        """Whether the time is over."""
-        return monotonic() >= self._ends
+    def hooks(self) -> Mapping[str, list[Callable[..., Any]]]:
+        """What an httpx client calls with each request and each response."""
+        return {"request": [self._begin], "response": [self._bound]}
 
-    def remaining(self) -> float:
-        """Returns the seconds that are left.
-
-        Raises:
-            TimeoutError: there are none.
-        """
-        left = self._ends - monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-    def watch(self, line: socket.socket) -> None:
-        """Takes the socket that the fetch now depends on; a duplicate, because TLS detaches the original.
-
-        Raises:
-            TimeoutError: the time was already over.
-        """
+    def cut(self) -> None:
+        """Ends every connection, and those that are still to come."""
         with self._lock:
-            self.remaining()
-            self._forget()
-            self._socket = line.dup()
+            self.fault = "it did not answer in time"
+            for one in self._sockets:
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
 
-    def _forget(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+    def close(self) -> None:
+        """Gives the watched sockets back."""
+        with self._lock:
+            while self._sockets:
+                self._sockets.pop().close()
 
-    def _cut(self) -> None:
-        with self._lock, suppress(OSError):
-            if self._socket is not None:
-                self._socket.shutdown(socket.SHUT_RDWR)
+    def _begin(self, request: Request) -> None:
+        request.extensions["trace"] = self._traced
+        # A packed answer could be small on the way and fill the memory here.
+        request.headers["Accept-Encoding"] = "identity"
+
+    def _traced(self, event: str, info: Mapping[str, Any]) -> None:
+        if not event.endswith("connect_tcp.complete"):
+            return
+        with self._lock:
+            if self.fault:
+                raise TimeoutError(self.fault)
+            self.connected = True
+            # A duplicate, because TLS takes the original's file descriptor away.
+            self._sockets.append(info["return_value"].get_extra_info("socket").dup())
+
+    def _bound(self, response: Response) -> None:
+        if response.headers.get("Content-Encoding", "").strip().lower() not in _NOT_ENCODED:
+            self.refuse("its answer is packed, though plain text was asked for")
+        response.stream = _Bounded(response.stream, self)
+
+    def refuse(self, reason: str) -> None:
+        """Ends the call because of what the service says.
+
+        Raises:
+            ValueError: always.
+        """
+        self.fault = reason
+        raise ValueError(reason)
 
 
-class _Pinned:
-    """Mixed into urllib3's connections: connects to the given addresses, whatever the name says now.
+class _Bounded(SyncByteStream):
+    """An answer that ends the call when it grows too long."""
 
-    The TLS name and the Host header stay the host's. Without addresses it goes where urllib3 would:
-    to a proxy.
+    def __init__(self, stream: Any, line: ModelLine) -> None:
+        self._stream = stream
+        self._line = line
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """How long the answer took, as httpx asks its own stream."""
+        elapsed: timedelta | None = self._stream.elapsed
+        return elapsed
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = MOST_BYTES
+        for chunk in self._stream:
+            left -= len(chunk)
+            if left < 0:
+                self._line.refuse(f"its answer is longer than {MOST_BYTES // 1000} kB")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def within(seconds: float, call: Callable[[ModelLine], _Answer]) -> _Answer:
+    """Returns what the call returns, or ends it when its time is over.
+
+    The call runs in a thread of its own, because not even a name look-up may take longer.
+
+    Raises:
+        CallCut: it took too long, or its answer was cut off.
+        Exception: whatever the call raised.
     """
+    line = ModelLine()
+    answer: Future[_Answer] = Future()
 
-    def __init__(
-        self, *args: Any, deadline: Deadline, addresses: Sequence[AddressInfo] | None, **kwargs: Any
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self._deadline = deadline
-        self._addresses = addresses
-
-    def _new_conn(self) -> socket.socket:
-        line: socket.socket = (
-            super()._new_conn()  # type: ignore[misc]  # of the class it is mixed into
-            if self._addresses is None
-            else self._connect_to_any(self._addresses)
-        )
+    def work() -> None:
         try:
-            self._deadline.watch(line)
-        except OSError:
+            answer.set_result(call(line))
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
+            answer.set_exception(error)
+        finally:
             line.close()
-            raise
-        return line
 
-    def _connect_to_any(self, addresses: Sequence[AddressInfo]) -> socket.socket:
-        reason: OSError = OSError("no address")
-        for family, kind, protocol, _, place in addresses:
-            line = socket.socket(family, kind, protocol)
-            try:
-                line.settimeout(min(_CONNECT_SECONDS, self._deadline.remaining()))
-                line.connect(place)
-                line.settimeout(self._deadline.remaining())
-            except OSError as error:
-                line.close()
-                reason = error
-            else:
-                return line
-        if isinstance(reason, TimeoutError):
-            raise ConnectTimeoutError(self, "no address answered in time") from reason
-        raise NewConnectionError(self, str(reason)) from reason  # type: ignore[arg-type]
-
-
-class _PlainConnection(_Pinned, HTTPConnection):
-    pass
-
-
-class _TlsConnection(_Pinned, HTTPSConnection):
-    pass
-
-
-_PINNED: Mapping[Any, type[_Pinned]] = {
-    HTTPConnection: _PlainConnection,
-    HTTPSConnection: _TlsConnection,
-}
-
-
-class PinnedAdapter(HTTPAdapter):
-    """requests' adapter for one answer: no retries, no kept connections, a deadline, given addresses."""
-
-    def __init__(self, deadline: Deadline, addresses: Sequence[AddressInfo] | None) -> None:
-        super().__init__(max_retries=0)
-        self._deadline = deadline
-        self._addresses = addresses
-
-    def get_connection_with_tls_context(
-        self,
-        request: requests.PreparedRequest,
-        verify: bool | str | None,
-        proxies: Mapping[str, str] | None = None,
-        cert: tuple[str, str] | str | None = None,
-    ) -> ConnectionPool:
-        """Requests' own, with the connections pinned and watched."""
-        pool: Any = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-        pinned = _PINNED.get(pool.ConnectionCls)
-        if pinned is None:  # a SOCKS proxy's, which can be neither
-            raise requests.exceptions.InvalidProxyURL("only http and https proxies are supported")
-        pool.ConnectionCls = partial(pinned, deadline=self._deadline, addresses=self._addresses)
-        return pool  # type: ignore[no-any-return]
+    threading.Thread(target=work, name="model", daemon=True).start()
+    if not wait([answer], timeout=seconds).done:
+        line.cut()
+        raise CallCut(f"it did not answer within {seconds:g} s", sent=line.connected)
+    error = answer.exception()
+    if error is not None and line.fault:
+        raise CallCut(line.fault, sent=line.connected) from error
+    return answer.result()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.core.drafts import ModelUsage
 from bot.core.errors import Retryable, WriterFailed
+from bot.core.spending.usage import ModelUsage
 
 
 class DraftRefused(WriterFailed):

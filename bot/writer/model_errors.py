@@ -7,10 +7,10 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from bot.core.drafts import ModelUsage
+from bot.core.content.text import one_line
 from bot.core.errors import BotError, Fatal
+from bot.core.spending.usage import ModelUsage
 from bot.writer.errors import CallCut, DraftRefused, ModelUnavailable
-from bot.writer.prose import one_line
 
 if TYPE_CHECKING:
     from openai import APIError, APIStatusError, OpenAIError

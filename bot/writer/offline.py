@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from random import Random
 
-from bot.core.drafts import Draft, DraftRequest, ModelUsage, SourceItem
+from bot.core.codes import ErrorCode
+from bot.core.content.drafts import Draft, DraftRequest, SourceItem
 from bot.core.errors import WriterFailed
-from bot.writer.notes import PATH_MARK
+from bot.core.model import PATH_MARK
+from bot.core.spending.usage import ModelUsage
 from bot.writer.phrases import DULL_HEADING, GENERIC_HEADING, LOOSE_END
 from bot.writer.sentences import Sentence, can_follow, can_stand_alone, is_balanced, score, sentences
 from bot.writer.tweet_text import (
@@ -77,7 +79,7 @@ class OfflineWriter:
         about = f' about "{request.topic}"' if request.topic else ""
         raise WriterFailed(
             f"the sources are used up: no fit sentence{about} is left in {len(items)} item(s)",
-            code="sources_used_up",
+            code=ErrorCode.SOURCES_USED_UP,
             fix="add sources, or wait for new items",
         )
 

@@ -6,19 +6,20 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bot.core.drafts import Draft, DraftRequest, ModelUsage
+from bot.core.content.drafts import Draft, DraftRequest
+from bot.core.content.text import one_line
 from bot.core.errors import WriterFailed
+from bot.core.spending.usage import ModelUsage
 from bot.writer.answers import judge
 from bot.writer.errors import CallCut, DraftRefused
 from bot.writer.model_errors import added, cut_off, says_unsupported, translated, unreadable
 from bot.writer.prompts import ANSWER_SCHEMA, messages, offered
-from bot.writer.prose import one_line
 
 if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types.chat import ChatCompletion
 
-    from bot.writer.model_line import ModelLine
+    from bot.writer.connection import ModelLine
 
 _BASE_URL = "https://api.openai.com/v1"
 _MESSAGE_TOKENS = 64  # roles, separators and wrapping of one call; real services add under ten a message
@@ -117,7 +118,7 @@ class OpenAIWriter:
         """
         from openai import DefaultHttpxClient, OpenAI
 
-        from bot.writer.model_line import within
+        from bot.writer.connection import within
 
         def call(line: ModelLine) -> _Answer:
             http = DefaultHttpxClient(timeout=self._timeout, event_hooks=line.hooks)

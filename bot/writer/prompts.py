@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from bot.core.drafts import DraftRequest, SourceItem
+from bot.core.content.drafts import DraftRequest, SourceItem
 from bot.writer.tweet_text import mentions_topic
 
 MOST_ITEMS = 5

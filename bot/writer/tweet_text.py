@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from bot.core import text as x_text
-from bot.writer.prose import one_line
+from bot.core.content import text as x_text
+from bot.core.content.text import one_line
 
 WEIGHT_LIMIT = 280
 _LOOSE_MARK = re.compile(r"\s+(?=[.,](?:\s|$))")

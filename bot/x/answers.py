@@ -13,6 +13,7 @@ from typing import NamedTuple
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 from urllib3.exceptions import ConnectTimeoutError
 
+from bot.core.codes import ErrorCode
 from bot.core.errors import Fatal, OutcomeUnknown, Refused, Retryable, ServiceError
 from bot.x.headers import day_reset, reopens
 from bot.x.problems import Answer, Problem, read_problem
@@ -69,14 +70,14 @@ def unreadable(method: str, answer: Answer) -> ServiceError:
     """The error that an answer within 200-299 with a body that can't be understood stands for."""
     message = f"X answered {answer.status} to a {method} with a body that can't be read"
     if method == "POST":
-        return OutcomeUnknown(message, code="unreadable_answer", rates=answer.rates)
-    return Retryable(message, code="unreadable_answer", rates=answer.rates)
+        return OutcomeUnknown(message, code=ErrorCode.UNREADABLE_ANSWER, rates=answer.rates)
+    return Retryable(message, code=ErrorCode.UNREADABLE_ANSWER, rates=answer.rates)
 
 
 def silence(method: str, error: BaseException) -> ServiceError:
     """The error that a call without an answer stands for.
 
-    Only a failure to connect proves that X got nothing: urllib3 names it, and `bot.x.line` sees
+    Only a failure to connect proves that X got nothing: urllib3 names it, and `bot.x.connection` sees
     to it that a failed TLS handshake or proxy tunnel is named so too.
 
     Args:
@@ -86,12 +87,12 @@ def silence(method: str, error: BaseException) -> ServiceError:
     chain = _chain(error)
     said = f"{type(error).__name__}: {chain[-1]}"
     if any(isinstance(link, InvalidSchema | InvalidURL | MissingSchema) for link in chain):
-        return Fatal(f"X's address can't be called: {said}", code="wrong_address", fix=_FIX_ADDRESS)
+        return Fatal(f"X's address can't be called: {said}", code=ErrorCode.WRONG_ADDRESS, fix=_FIX_ADDRESS)
     if any(isinstance(link, ConnectTimeoutError) for link in chain):
         return Retryable(f"X can't be reached: {said}", code="x_unreachable", fix=_FIX_NETWORK)
     if method != "POST":
-        return Retryable(f"X gave no answer: {said}", code="no_answer")
-    return OutcomeUnknown(f"X may have the post but gave no answer: {said}", code="no_answer")
+        return Retryable(f"X gave no answer: {said}", code=ErrorCode.NO_ANSWER)
+    return OutcomeUnknown(f"X may have the post but gave no answer: {said}", code=ErrorCode.NO_ANSWER)
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -139,12 +140,12 @@ def _retryable(code: str, *, fix: str = "", scope: str = "endpoint") -> _Then:
 
 def _rate_limited(problem: Problem) -> ServiceError:
     until = reopens(problem.headers, now=problem.now) or problem.now + _UNNAMED_RATE_WAIT
-    return Retryable(_said(problem), code="rate_limited", rates=problem.rates, until=until)
+    return Retryable(_said(problem), code=ErrorCode.RATE_LIMITED, rates=problem.rates, until=until)
 
 
 def _usage_capped(problem: Problem) -> ServiceError:
     until = _cap_ends(problem)
-    return Retryable(_said(problem), code="usage_capped", rates=problem.rates, until=until)
+    return Retryable(_said(problem), code=ErrorCode.USAGE_CAPPED, rates=problem.rates, until=until)
 
 
 def _cap_ends(problem: Problem) -> datetime:
@@ -166,9 +167,9 @@ _RULES = (
     _Rule(lambda p: p.posts and p.failed, _unknown("server_error")),
     _Rule(
         lambda p: p.posts and p.judged and (_DUPLICATE_CODE in p.codes or p.says("duplicate content")),
-        _unknown("duplicate"),
+        _unknown(ErrorCode.DUPLICATE),
     ),
-    _Rule(lambda p: p.posts and p.status == Http.REQUEST_TIMEOUT, _unknown("no_answer")),
+    _Rule(lambda p: p.posts and p.status == Http.REQUEST_TIMEOUT, _unknown(ErrorCode.NO_ANSWER)),
     _Rule(lambda p: p.posts and p.status == Http.CONFLICT, _unknown("conflict")),
     _Rule(
         lambda p: p.posts and p.status == Http.PROXY_AUTHENTICATION_REQUIRED,
@@ -176,7 +177,7 @@ _RULES = (
     ),
     _Rule(lambda p: p.posts and not p.definite, _unknown("not_from_x", fix=_FIX_OTHERS)),
     # From here on a post does not exist, and anything else may be asked again.
-    _Rule(lambda p: p.redirects, _fatal("wrong_address", _FIX_ADDRESS)),
+    _Rule(lambda p: p.redirects, _fatal(ErrorCode.WRONG_ADDRESS, _FIX_ADDRESS)),
     _Rule(lambda p: not p.judged, _retryable("x_trouble")),
     _Rule(
         lambda p: p.status == Http.PROXY_AUTHENTICATION_REQUIRED, _retryable("x_unreachable", fix=_FIX_PROXY)
@@ -184,7 +185,7 @@ _RULES = (
     # Money and counts: nothing is wrong with the post.
     _Rule(
         lambda p: p.status == Http.PAYMENT_REQUIRED or "credits" in p.types or p.says("creditsdepleted"),
-        _retryable("credits_depleted", fix=_FIX_CREDITS, scope="account"),
+        _retryable(ErrorCode.CREDITS_DEPLETED, fix=_FIX_CREDITS, scope="account"),
     ),
     _Rule(lambda p: "usage-capped" in p.types or _DAY_CAP_CODE in p.codes, _usage_capped),
     _Rule(lambda p: p.status == Http.TOO_MANY_REQUESTS or _RATE_CODE in p.codes, _rate_limited),
@@ -215,7 +216,7 @@ _RULES = (
         _refused("too_long"),
     ),
     _Rule(lambda p: p.status == Http.FORBIDDEN, _refused("policy")),
-    _Rule(lambda p: p.status == Http.METHOD_NOT_ALLOWED, _fatal("wrong_address", _FIX_ADDRESS)),
+    _Rule(lambda p: p.status == Http.METHOD_NOT_ALLOWED, _fatal(ErrorCode.WRONG_ADDRESS, _FIX_ADDRESS)),
     _Rule(lambda p: p.status == Http.NOT_FOUND, _not_found),
     _Rule(lambda _: True, _refused("invalid_request")),
 )

@@ -14,8 +14,11 @@ import requests
 import tweepy
 from urllib3.exceptions import HTTPError
 
+from bot.core.codes import ErrorCode
 from bot.core.errors import Fatal, Refused, ServiceError
-from bot.core.model import Account, LivePost, Posted, RateWindow, Timeline, aware
+from bot.core.model import Account, LivePost, Posted, Timeline
+from bot.core.moments import aware
+from bot.core.rates import RateWindow
 from bot.x import answers
 from bot.x.problems import Answer
 from bot.x.reading import (
@@ -225,7 +228,7 @@ class XClient:
         missing = [name for name, key in self._keys.items() if not key]
         if missing:
             raise Fatal(
-                f"missing: {', '.join(missing)}", code="keys_missing", fix=f"set {', '.join(missing)}"
+                f"missing: {', '.join(missing)}", code=ErrorCode.KEYS_MISSING, fix=f"set {', '.join(missing)}"
             )
         odd = [name for name, key in self._keys.items() if not (key.isascii() and key.isprintable())]
         if odd:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from bot.core.model import RateWindow
+from bot.core.rates import RateWindow
 
 _QUARTER_HOUR = "x-rate-limit"
 _DAYS = (("24h_app", "x-app-limit-24hour"), ("24h_user", "x-user-limit-24hour"))

@@ -14,7 +14,7 @@ from datetime import datetime
 from http import HTTPStatus as Http
 from typing import Any
 
-from bot.core.model import RateWindow
+from bot.core.rates import RateWindow
 from bot.x.headers import rate_windows
 
 _LONGEST_DETAIL = 300

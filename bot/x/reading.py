@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus as Http
 from typing import Any, NamedTuple
 
+from bot.core.content.text import unescape
 from bot.core.model import Account, LivePost, Posted
-from bot.core.text import unescape
 from bot.x.problems import Answer
 
 # Source: the TweetId and UserId patterns of X's OpenAPI document.

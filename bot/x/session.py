@@ -8,8 +8,8 @@ from typing import Any
 
 import requests
 
+from bot.x.connection import Deadline, LineAdapter
 from bot.x.headers import lowered
-from bot.x.line import Deadline, LineAdapter
 from bot.x.problems import Answer
 
 _TWEEPY_HOST = "https://api.twitter.com"

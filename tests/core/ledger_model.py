@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from bot.core.limits import Limits, Seen, Spent, Usage, Wanted
-from bot.core.model import RateWindow
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import Limits, Seen, Spent, Usage, Wanted
 from bot.core.states import CallKind, CallState
 
 QUARTER = timedelta(minutes=15)

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from bot.core.limits import Limits, Seen, Spent, Verdict, Wanted
-from bot.core.model import Plan, PlanId, ProfileId, RateWindow, Slot, SlotId, Tweet, TweetId
+from bot.core.content.text import fingerprint
+from bot.core.model import Plan, PlanId, ProfileId, Slot, SlotId, Tweet, TweetId
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import Limits, Seen, Spent, Verdict, Wanted
 from bot.core.states import CallKind, LatePolicy, PlanStatus, TweetStatus
-from bot.core.text import fingerprint
 
 PROFILE = ProfileId(UUID(int=1))
 NO_LIMITS = Limits(posts_15min=None, posts_24h=None)

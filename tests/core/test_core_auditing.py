@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from bot.core.auditing import TOO_YOUNG, Findings, compare
 from bot.core.model import LivePost, Tweet, TweetId
+from bot.core.posting.auditing import TOO_YOUNG, Findings, compare
 from bot.core.states import TweetStatus
 from tests.core.makers import TICK, tweet, utc
 

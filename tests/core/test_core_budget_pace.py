@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.forecast import Comparison, forecast
-from bot.core.limits import Limits, Usage, Wanted, decide
-from bot.core.schedule import wishes
+from bot.core.posting.schedule import wishes
+from bot.core.spending.forecast import Comparison, forecast
+from bot.core.spending.limits import Limits, Usage, Wanted, decide
 from tests.core.makers import capped, plan, utc
 
 YEAR_AND_MONTH = st.sampled_from(

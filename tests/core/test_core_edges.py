@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.content.guard import judge
+from bot.core.content.text import fingerprint, links
 from bot.core.errors import Retryable
-from bot.core.forecast import forecast
-from bot.core.guard import judge
-from bot.core.limits import Allow, Usage, Wait, Wanted, bounded, decide, measure
-from bot.core.model import LivePost, RateWindow
-from bot.core.settling import match, pause_after
-from bot.core.spending import Gauge
+from bot.core.model import LivePost
+from bot.core.posting.settling import match, pause_after
+from bot.core.rates import RateWindow
+from bot.core.spending.forecast import forecast
+from bot.core.spending.limits import Allow, Usage, Wait, Wanted, bounded, decide, measure
+from bot.core.spending.usage import Gauge
 from bot.core.states import CallKind
-from bot.core.text import fingerprint, links
 from tests.core.makers import SECOND, capped, read, seen, spent, told, tweet, utc
 
 NOW = utc("2026-11-20T12:00:00")
@@ -385,7 +386,7 @@ def test_a_link_whose_target_x_does_not_tell_may_be_any() -> None:
 
 def test_a_timeline_in_vain_is_left_alone_twice_as_long_each_time_up_to_an_hour() -> None:
     pauses = [
-        pause_after(tweet(vain_reads=vain), now=NOW, delay=timedelta(seconds=30)).total_seconds()
+        pause_after(tweet(inconclusive_reads=vain), now=NOW, delay=timedelta(seconds=30)).total_seconds()
         for vain in (0, 1, 2, 6, 7, 20, 10_000)
     ]
     assert pauses == [30, 60, 120, 1920, 3600, 3600, 3600]

@@ -6,7 +6,7 @@ import pytest
 
 from bot.core import errors
 from bot.core.errors import BotError, Fatal, OutcomeUnknown, Refused, Retryable, ServiceError
-from bot.core.model import RateWindow
+from bot.core.rates import RateWindow
 from tests.core.makers import utc
 
 EVERY = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BotError)]

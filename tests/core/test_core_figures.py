@@ -9,14 +9,15 @@ from enum import StrEnum
 
 import pytest
 
-from bot.core.auditing import compare
-from bot.core.drafts import DraftRequest, ModelUsage, Source, SourceItem
-from bot.core.limits import CREATE_POST, Limits, Usage, Wanted
-from bot.core.model import Call, CallId, DecisionRecord, LivePost, Slot, SlotId, Timeline, Tweet
-from bot.core.pricing import LISTED
-from bot.core.schedule import settle_overdue
-from bot.core.settling import Absence, covers, match
-from bot.core.spending import Gauge, Seen, Spent
+from bot.core.content.drafts import DraftRequest, SourceItem
+from bot.core.content.text import MAX_WEIGHTED_LENGTH
+from bot.core.model import Call, CallId, DecisionRecord, LivePost, Slot, SlotId, Source, Timeline, Tweet
+from bot.core.posting.auditing import compare
+from bot.core.posting.schedule import settle_overdue
+from bot.core.posting.settling import Absence, covers, match
+from bot.core.spending.limits import CREATE_POST, Limits, Usage, Wanted
+from bot.core.spending.pricing import LISTED
+from bot.core.spending.usage import Gauge, ModelUsage, Seen, Spent
 from bot.core.states import (
     CallKind,
     CallState,
@@ -27,7 +28,6 @@ from bot.core.states import (
     SlotStatus,
     TweetStatus,
 )
-from bot.core.text import MAX_WEIGHTED_LENGTH
 from tests.core.makers import PROFILE, SECOND, slot, tweet, utc
 
 NOW = utc("2026-12-30T22:15:00")
@@ -160,7 +160,7 @@ def test_an_account_without_rows_has_used_nothing() -> None:
                 "attempts": 0,
                 "resends": 0,
                 "absent_reads": 0,
-                "vain_reads": 0,
+                "inconclusive_reads": 0,
                 "next_attempt_at": None,
             },
         ),

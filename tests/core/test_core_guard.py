@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.guard import judge
-from bot.core.text import fingerprint
+from bot.core.content.guard import judge
+from bot.core.content.text import fingerprint
 
 URL = "https://tides.example.com/why"
 FAMILY = "👩‍👩‍👧‍👦"

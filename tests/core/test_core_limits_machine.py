@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bot.core.limits import CREATE_POST, Allow, Limits, Wait, Wanted, decide
-from bot.core.model import RateWindow
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import CREATE_POST, Allow, Limits, Wait, Wanted, decide
 from bot.core.states import CallKind, CallState
 from tests.core.ledger_model import Entry, Header, Ledger, broken_caps, impossible, month_end, obstacles
 from tests.core.makers import SECOND, utc

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bot.core.forecast import forecast
-from bot.core.limits import Allow, Gauge, Limits, Usage, Wait, Wanted, decide, measure
+from bot.core.spending.forecast import forecast
+from bot.core.spending.limits import Allow, Gauge, Limits, Usage, Wait, Wanted, decide, measure
 from bot.core.states import CallKind
 from tests.core.makers import NO_LIMITS, capped, read, seen, spent, told, utc
 

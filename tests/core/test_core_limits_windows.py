@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.core.forecast import forecast
-from bot.core.limits import (
+from bot.core.spending.forecast import forecast
+from bot.core.spending.limits import (
     Allow,
     Limits,
     Spent,

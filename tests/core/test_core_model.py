@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.core.drafts import ModelUsage, Source
 from bot.core.errors import ForbiddenTransition
-from bot.core.model import RateWindow, aware
+from bot.core.model import Source
+from bot.core.moments import aware
+from bot.core.rates import RateWindow
+from bot.core.spending.usage import ModelUsage
 from bot.core.states import CallState, Mode, PlanStatus, SlotStatus, TweetStatus, check_transition
 from tests.core.makers import slot, utc
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.drafts import ModelUsage
 from bot.core.errors import PriceUnknown, SettingError
-from bot.core.pricing import LISTED, ModelPrice, PriceList, amount_of, with_overrides
+from bot.core.spending.pricing import LISTED, ModelPrice, PriceList, amount_of, with_overrides
+from bot.core.spending.usage import ModelUsage
 
 tokens = st.integers(min_value=0, max_value=10**9)
 dollars = st.decimals(min_value=0, max_value=1_000, places=6, allow_nan=False)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.schedule import days_to_plan, moment, wishes
+from bot.core.posting.schedule import days_to_plan, moment, wishes
 from tests.core.makers import plan, utc
 
 ZONES = [

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core.model import Slot, SlotId
-from bot.core.schedule import ON_TIME, Overdue, settle_overdue
+from bot.core.posting.schedule import ON_TIME, Overdue, settle_overdue
 from tests.core.makers import TICK, slot, utc
 
 NOW = utc("2026-12-30T22:15:00")

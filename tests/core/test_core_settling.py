@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.core.model import LivePost, Timeline
-from bot.core.settling import (
+from bot.core.posting.settling import (
     DUPLICATE,
     DUPLICATE_HOLDS_UP,
     DUPLICATE_SOUGHT,
@@ -25,7 +25,7 @@ from bot.core.settling import (
     match,
     pause_after,
 )
-from bot.core.snowflakes import IN_ORDER, TOLERANCE, made_at, newest_believed
+from bot.core.posting.snowflakes import IN_ORDER, TOLERANCE, made_at, newest_believed
 from tests.core.makers import TICK, tweet, utc
 
 NOW = utc("2026-12-30T22:15:00")
@@ -199,9 +199,11 @@ def test_a_cut_off_read_that_reaches_far_back_covers_even_where_the_newest_known
     assert not covers(Timeline(posts=(from_x("t", at=NOW - REACH),), complete=False), sent)
 
 
-@pytest.mark.parametrize(("vain", "pause"), [(0, 30), (1, 60), (4, 480), (7, 3600), (900, 3600)])
-def test_a_timeline_that_proves_nothing_is_left_alone_ever_longer(vain: int, pause: int) -> None:
-    assert pause_after(tweet(vain_reads=vain), now=NOW, delay=DELAY) == timedelta(seconds=pause)
+@pytest.mark.parametrize(("inconclusive", "pause"), [(0, 30), (1, 60), (4, 480), (7, 3600), (900, 3600)])
+def test_a_timeline_that_proves_nothing_is_left_alone_ever_longer(inconclusive: int, pause: int) -> None:
+    assert pause_after(tweet(inconclusive_reads=inconclusive), now=NOW, delay=DELAY) == timedelta(
+        seconds=pause
+    )
 
 
 def looks(begun: datetime, **fields: Any) -> list[timedelta]:
@@ -225,7 +227,7 @@ def test_a_text_that_x_says_is_there_is_looked_for_ever_more_seldom_for_a_day(re
 
 def test_a_text_that_was_sent_twice_is_looked_for_over_several_delays() -> None:
     assert [one.total_seconds() for one in looks(NOW, resends=1)] == [0, 30, 60, 120, 240, 300]
-    over = tweet(intent_at=NOW - timedelta(hours=3), resends=1, vain_reads=5)
+    over = tweet(intent_at=NOW - timedelta(hours=3), resends=1, inconclusive_reads=5)
     assert pause_after(over, now=NOW, delay=DELAY) == DELAY * 32
 
 
@@ -237,7 +239,7 @@ def test_what_was_looked_for_to_the_end_is_left_alone_as_long_as_any_other(
     fields: dict[str, Any], sought: timedelta
 ) -> None:
     def pause(age: timedelta) -> timedelta:
-        return pause_after(tweet(intent_at=NOW - age, vain_reads=3, **fields), now=NOW, delay=DELAY)
+        return pause_after(tweet(intent_at=NOW - age, inconclusive_reads=3, **fields), now=NOW, delay=DELAY)
 
     assert (pause(sought - TICK), pause(sought)) == (DELAY, 8 * DELAY)
 

@@ -11,8 +11,16 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from twitter_text import extract_urls_with_indices, parse_tweet
 
-from bot.core.links import find_links
-from bot.core.text import MOST_CHARACTERS, Measure, fingerprint, is_too_long, links, measure, normalise
+from bot.core.content.links import find_links
+from bot.core.content.text import (
+    MOST_CHARACTERS,
+    Measure,
+    fingerprint,
+    is_too_long,
+    links,
+    measure,
+    normalise,
+)
 
 SHORT = "https://t.co/abcdefghi{}"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCXYZäßéñ漢字かな0123456789"

@@ -219,7 +219,7 @@ def test_status_loads_neither_the_model_nor_a_web_server_nor_a_page_reader(bot_p
 
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    assert "bot.engine.looking" in loaded
+    assert "bot.engine.reports" in loaded
     heavy = {"openai", "trafilatura", "uvicorn", "fastapi", "starlette", "aiohttp", "flask", "http.server"}
     assert not loaded & (heavy | {"bot.sandbox.server", "bot.web", "tweepy", "alembic", "apscheduler"})
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.limits import Limits
+from bot.core.spending.limits import Limits
 from bot.core.states import TweetStatus
-from bot.engine.agenda import gather, give_up_late
-from bot.engine.parts import OutcomeKind
-from bot.engine.writing_ahead import prepare_next
+from bot.engine.content.writing_ahead import prepare_next
+from bot.engine.outcomes import OutcomeKind
+from bot.engine.posting.open_work import gather, give_up_late
 from tests.engine.test_limits_agent import once, with_caps
 from tests.engine.world import NOON, World
 
@@ -51,7 +51,7 @@ def test_a_slot_beyond_its_tolerance_expires_and_its_draft_waits_for_another(wor
     ]
     assert decisions(world) == [("expired", "publish", "late by 11 min")]
     world.slot(1)
-    prepare_next(world.engine.parts, world.profile)
+    prepare_next(world.engine.context(world.profile))
     world.clock.pass_time(1)
     world.engine.tick(world.profile)
     assert [post.text for post in world.x.posts] == ["missed"]
@@ -127,9 +127,9 @@ def test_a_persons_post_is_resent_to_the_end_of_its_tolerance(
         at=intent_at,
         resends=resends,
     )
-    agenda = gather(world.engine.parts, world.profile)
+    agenda = gather(world.engine.context(world.profile))
     assert [tweet.id for tweet in agenda.open] == [row.id]
-    left = give_up_late(world.engine.parts, world.profile, agenda)
+    left = give_up_late(world.engine.context(world.profile), agenda)
     assert [tweet.id for tweet in left.open] == ([row.id] if goes else [])
     assert (world.tweets()[0].reason == "too_late") is not goes
 
@@ -142,8 +142,8 @@ def test_a_persons_thread_goes_on_at_its_next_part_however_late_it_is(world: Wor
         "WHERE part = 2",
         at=world.clock.now() - timedelta(hours=1),
     )
-    agenda = gather(world.engine.parts, world.profile)
-    left = give_up_late(world.engine.parts, world.profile, agenda)
+    agenda = gather(world.engine.context(world.profile))
+    left = give_up_late(world.engine.context(world.profile), agenda)
     assert [tweet.text for tweet in left.open] == ["part"]
     assert world.tweets()[1].status is TweetStatus.APPROVED
 
@@ -171,33 +171,33 @@ def test_a_slot_whose_limit_opens_within_its_tolerance_waits_for_it(world: World
 
 
 def test_a_profile_with_nothing_open_is_idle_and_knows_what_comes_next(world: World) -> None:
-    assert gather(world.engine.parts, world.profile).idle
-    assert gather(world.engine.parts, world.profile).next_due is None
+    assert gather(world.engine.context(world.profile)).idle
+    assert gather(world.engine.context(world.profile)).next_due is None
     world.slot(7 * 24 * 3600 + 1)
-    assert gather(world.engine.parts, world.profile).next_due is None
+    assert gather(world.engine.context(world.profile)).next_due is None
     world.slot(7 * 24 * 3600 - 1)
-    agenda = gather(world.engine.parts, world.profile)
+    agenda = gather(world.engine.context(world.profile))
     assert agenda.next_due == NOON + timedelta(days=7, seconds=-1)
     assert (agenda.idle, agenda.now, agenda.tolerance) == (True, NOON, timedelta(minutes=20))
     world.slot(0)
-    assert not gather(world.engine.parts, world.profile).idle
+    assert not gather(world.engine.context(world.profile)).idle
 
 
 def test_a_draft_whose_slot_was_missed_keeps_no_tick_busy(world: World) -> None:
     world.slot(0, "missed")
     world.clock.pass_time(21 * MINUTE)
     world.engine.tick(world.profile)
-    assert gather(world.engine.parts, world.profile).idle
+    assert gather(world.engine.context(world.profile)).idle
 
 
 def test_each_tick_looks_at_what_is_under_way(world: World) -> None:
     world.slot(0, "one", "two")
     world.x.script = ["accept", "unreachable"]
     world.engine.tick(world.profile)
-    assert [tweet.text for tweet in gather(world.engine.parts, world.profile).open] == ["two"]
+    assert [tweet.text for tweet in gather(world.engine.context(world.profile)).open] == ["two"]
     world.slot(60, "unheard")
     world.clock.pass_time(60)
     world.x.script = ["accept", "error_after"]
     world.engine.tick(world.profile)
     world.engine.tick(world.profile)
-    assert [tweet.text for tweet in gather(world.engine.parts, world.profile).open] == ["unheard"]
+    assert [tweet.text for tweet in gather(world.engine.context(world.profile)).open] == ["unheard"]

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.auditing import Findings
 from bot.core.errors import Retryable, SettingError
-from bot.core.limits import Limits
 from bot.core.model import LivePost
+from bot.core.posting.auditing import Findings
+from bot.core.spending.limits import Limits
 from bot.core.states import TweetStatus
-from bot.engine.auditing import Audit, audit, audit_if_due
+from bot.engine.posting.auditing import Audit, audit, audit_if_due
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import World
 
@@ -29,7 +29,7 @@ def posted(world: World, *texts: str) -> list[str]:
 
 
 def compared(world: World) -> Audit:
-    done = audit(world.engine.parts, world.profile)
+    done = audit(world.engine.context(world.profile))
     assert done is not None
     return done
 
@@ -98,7 +98,7 @@ def test_a_read_that_fails_is_paid_for_as_far_as_x_may_have_served_it(
     world: World, read: str, booked: list[tuple[int, str]]
 ) -> None:
     world.x.reads = [read]
-    assert audit(world.engine.parts, world.profile) is None
+    assert audit(world.engine.context(world.profile)) is None
     assert (
         world.rows("SELECT units, state FROM api_calls WHERE kind = 'read' AND state <> 'released'") == booked
     )
@@ -106,12 +106,11 @@ def test_a_read_that_fails_is_paid_for_as_far_as_x_may_have_served_it(
 
 def test_it_is_due_once_a_day(world: World) -> None:
     posted(world, "one")
-    parts = world.engine.parts
-    assert audit_if_due(parts, world.profile) is not None
+    assert audit_if_due(world.context) is not None
     world.clock.pass_time(19 * HOUR.total_seconds())
-    assert audit_if_due(parts, world.profile) is None
+    assert audit_if_due(world.context) is None
     world.clock.pass_time(HOUR.total_seconds())
-    assert audit_if_due(parts, world.profile) is not None
+    assert audit_if_due(world.context) is not None
 
 
 def test_it_reads_no_further_than_the_operator_pays_for(world: World) -> None:
@@ -136,7 +135,7 @@ def test_it_reads_on_where_a_persons_own_posts_stand_before_ours(world: World) -
 def test_a_depth_that_is_none_is_named(world: World, value: str) -> None:
     world.change(f"INSERT INTO bot_config (key, value) VALUES ('audit_posts', '{value}')")
     with pytest.raises(SettingError, match="audit_posts"):
-        audit(world.engine.parts, world.profile)
+        audit(world.engine.context(world.profile))
 
 
 def test_it_fits_into_a_small_cap_on_reads(world: World) -> None:
@@ -144,7 +143,7 @@ def test_it_fits_into_a_small_cap_on_reads(world: World) -> None:
     posted(world, "one", "two")
     assert compared(world).deleted == ()
     world.engine = with_caps(world, Limits(posts_24h=None, posts_15min=None, reads_month=10))
-    assert audit(world.engine.parts, world.profile) is None
+    assert audit(world.engine.context(world.profile)) is None
 
 
 def test_an_account_with_an_older_life_is_read_no_further_than_our_own_posts(world: World) -> None:

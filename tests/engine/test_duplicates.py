@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 
 from bot.core.errors import OutcomeUnknown
-from bot.core.limits import Limits
 from bot.core.model import Posted
+from bot.core.spending.limits import Limits
 from bot.core.states import Mode, TweetStatus
-from bot.engine.looking import report_status
-from bot.engine.parts import OutcomeKind, Stopwatch
-from bot.engine.posting_once import Wish, post_once, settle_all
+from bot.engine.outcomes import OutcomeKind
+from bot.engine.posting.posting_once import Wish, post_once, settle_all
+from bot.engine.reports import report_status
+from bot.engine.stopwatch import Stopwatch
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import World
 
@@ -125,7 +126,7 @@ def test_the_operator_is_told_once(world: World) -> None:
     world.engine.settle(world.profile)
     assert events(world, "duplicate_unseen") == 1
     assert world.rows("SELECT repeated FROM decisions WHERE verdict = 'unseen'") == [(1,)]
-    parts = world.engine.parts
+    parts = world.engine.services
     told = report_status(
         world.manager,
         parts.limits,

@@ -8,8 +8,9 @@ from decimal import Decimal
 import pytest
 
 from bot.core.states import TweetStatus
-from bot.engine.parts import EngineSettings, Outcome, OutcomeKind
-from bot.engine.posting_once import Wish
+from bot.engine.context import EngineSettings
+from bot.engine.outcomes import Outcome, OutcomeKind
+from bot.engine.posting.posting_once import Wish
 from tests.core.makers import tweet
 
 

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from bot.core.limits import Limits
 from bot.core.model import LivePost, Timeline
+from bot.core.spending.limits import Limits
 from bot.core.states import TweetStatus
-from bot.engine.reconciling import Unsettled
+from bot.engine.posting.reconciling import Unsettled
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import ScriptedX, World
 

@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 
 from bot.core.errors import Fatal, Retryable, SettingError
-from bot.core.limits import Limits
 from bot.core.model import Account, Profile, ProfileId
+from bot.core.spending.limits import Limits
 from bot.core.states import Mode
-from bot.engine.identifying import choose, identify
+from bot.engine.identifying import OwnAccount, choose, identify
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import World
 
@@ -59,7 +59,9 @@ def test_without_a_handle_the_keys_decide_and_then_age() -> None:
 
 
 def named(world: World, **wanted: Any) -> Profile:
-    return identify(world.engine.parts, **{"timezone": "UTC", "mode": "auto", **wanted})
+    asked = {name: wanted.pop(name) for name in ("handle", "keep") if name in wanted}
+    own = OwnAccount(x=world.x, **{"timezone": "UTC", "mode": "auto", **wanted})
+    return identify(world.engine.services, own, **asked)
 
 
 def test_the_first_start_asks_x_once_pays_for_it_and_remembers(world: World) -> None:

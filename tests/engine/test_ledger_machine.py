@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from bot.core.limits import CREATE_POST, Allow, Limits, Wanted, decide
-from bot.core.model import RateWindow
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import CREATE_POST, Allow, Limits, Wanted, decide
 from bot.core.states import CallKind, CallState
 from bot.store.manager import DatabaseManager
 from tests.engine.world import World
@@ -73,7 +73,7 @@ def machine(manager: DatabaseManager) -> type[RuleBasedStateMachine]:  # noqa: C
             cost = POST_COST if kind is CallKind.POST else Decimal("0.001") * units
             endpoint = CREATE_POST if kind is CallKind.POST else "GET /2/users/:id/tweets"
             wanted = Wanted(kind=kind, endpoint=endpoint, units=units, cost_usd=cost, spaced=False)
-            agent = self.world.engine.parts.limits
+            agent = self.world.engine.services.limits
             with manager.transaction() as tx:
                 tx.ledger.lock()
                 usage = agent.usage(tx, self.world.profile_id, now)
@@ -156,7 +156,7 @@ def machine(manager: DatabaseManager) -> type[RuleBasedStateMachine]:  # noqa: C
             return True
 
         def _is_right_at(self, until: datetime, wanted: Wanted) -> None:
-            agent = self.world.engine.parts.limits
+            agent = self.world.engine.services.limits
             with manager.transaction() as tx:
                 then = agent.usage(tx, self.world.profile_id, until)
                 before = agent.usage(tx, self.world.profile_id, until - timedelta(seconds=1))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from bot.core.drafts import ModelUsage
+from bot.core.codes import DecisionKind
 from bot.core.errors import (
     Fatal,
     PriceUnknown,
@@ -25,17 +25,18 @@ from bot.core.errors import (
     SettingError,
     UsageUnreadable,
 )
-from bot.core.limits import CREATE_POST, Allow, Limits, Wait, Wanted
-from bot.core.model import RateWindow
-from bot.core.pricing import LISTED
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import CREATE_POST, Allow, Limits, Wait, Wanted
+from bot.core.spending.pricing import LISTED
+from bot.core.spending.usage import ModelUsage
 from bot.core.states import CallState, Mode, TweetStatus
-from bot.engine.limits_agent import LimitsAgent
-from bot.engine.looking import report_status, report_usage
-from bot.engine.noting import weighed
-from bot.engine.parts import OutcomeKind, Stopwatch
-from bot.engine.posting_engine import PostingEngine
-from bot.engine.posting_once import Wish, post_once
-from bot.engine.writing_ahead import prepare_next
+from bot.engine.content.writing_ahead import prepare_next
+from bot.engine.outcomes import OutcomeKind
+from bot.engine.posting.posting_engine import PostingEngine
+from bot.engine.posting.posting_once import Wish, post_once
+from bot.engine.reports import report_status, report_usage
+from bot.engine.spending.limits_agent import LimitsAgent
+from bot.engine.stopwatch import Stopwatch
 from bot.store.manager import DatabaseManager
 from tests.engine.world import NOON, World
 
@@ -138,7 +139,7 @@ def test_x_headers_win_when_they_are_tighter(world: World) -> None:
     )
     with world.manager.transaction() as tx:
         tx.rates.saw(world.profile.id, "POST /2/tweets", [window], now=world.clock.now())
-        verdict = world.engine.parts.limits.judge(tx, world.profile.id, Wanted(), world.clock.now())
+        verdict = world.engine.services.limits.judge(tx, world.profile.id, Wanted(), world.clock.now())
     assert isinstance(verdict, Wait)
     assert (verdict.limit, verdict.until) == ("x_24h_app", NOON + timedelta(hours=3))
 
@@ -190,7 +191,7 @@ def test_a_month_of_a_plan_that_wants_more_never_exceeds_its_budget_model_calls_
     for _ in range(21 * 4):
         before = len(world.x.posts)
         world.slot(0)
-        prepare_next(world.engine.parts, world.profile)
+        prepare_next(world.engine.context(world.profile))
         world.run(6 * 3600, every=3 * 3600)
         days += [world.clock.now().day] * (len(world.x.posts) - before)
     spent = world.rows("SELECT sum(cost_usd) FROM api_usage_tracking")[0][0]
@@ -239,7 +240,7 @@ def test_with_twelve_missed_slots_after_an_outage_the_next_hour_holds_what_was_p
 def with_caps(world: World, caps: Limits, *, draft_usage: ModelUsage | None = None) -> PostingEngine:
 
     agent = LimitsAgent(caps=caps, listed=LISTED, new_id=uuid.uuid4, draft_usage=draft_usage)
-    return PostingEngine(replace(world.engine.parts, limits=agent))
+    return world.engine_with(replace(world.engine.services, limits=agent))
 
 
 @pytest.mark.parametrize(("kind", "reads"), [("fail", 0), ("lost", 10)])
@@ -286,7 +287,7 @@ def test_every_cap_may_be_from_nothing_to_a_billion_or_lifted(world: World, most
     caps = json.dumps({**dict.fromkeys(names, most), "budget_usd": budget})
     world.change("INSERT INTO bot_config (key, value) VALUES ('caps', CAST(:caps AS jsonb))", caps=caps)
     with world.manager.transaction() as tx:
-        found = world.engine.parts.limits.limits(tx, None)
+        found = world.engine.services.limits.limits(tx, None)
     assert {getattr(found, name) for name in names} == {most}
     assert found.budget_usd == budget
 
@@ -344,7 +345,7 @@ def test_own_reads_are_cheap_only_once_the_operator_attests_the_app(
         if value is not None:
             world.change("INSERT INTO bot_config (key, value) VALUES (:k, CAST(:v AS jsonb))", k=key, v=value)
     with world.manager.transaction() as tx:
-        wanted = world.engine.parts.limits.want_read(tx, "GET /2/users/:id/tweets", "own_post_read", 10)
+        wanted = world.engine.services.limits.want_read(tx, "GET /2/users/:id/tweets", "own_post_read", 10)
     assert wanted.cost_usd == 10 * Decimal(price)
 
 
@@ -376,10 +377,10 @@ def test_whatever_setting_is_accepted_works(
     world.change("DELETE FROM decisions")
     world.change("SELECT track_twitter_usage(:p, :r, :at)", p=used[0], r=used[1], at=NOON)
     world.change("SELECT track_twitter_usage(:p, :r, :at)", p=used[0], r=used[1], at=NOON)
-    agent = replace(world.engine.parts.limits, caps=caps, listed=replace(LISTED, post=price))
+    agent = replace(world.engine.services.limits, caps=caps, listed=replace(LISTED, post=price))
     with world.manager.transaction() as tx:
         verdict = agent.judge(tx, world.profile_id, agent.want_post(tx, "text", spaced=True), NOON)
-        tx.decisions.record(weighed(verdict, now=NOON, kind="publish", profile=world.profile))
+        world.context.decisions(tx, DecisionKind.PUBLISH, now=NOON).weighed(verdict)
         agent.reserve(tx, Wanted(cost_usd=price), profile_id=world.profile_id, now=NOON)
         (kept,) = tx.decisions.last(world.profile_id, limit=1)
     report = report_status(
@@ -443,7 +444,7 @@ def test_a_refusal_closes_what_it_is_about_for_as_long_as_it_says(
     world: World, error: ServiceError, closes: tuple[str, str, timedelta] | None
 ) -> None:
     with world.manager.transaction() as tx:
-        world.engine.parts.limits.learn(tx, world.profile, "GET /2/tweets", error, now=NOON)
+        world.engine.services.limits.learn(tx, world.profile, "GET /2/tweets", error, now=NOON)
     told = [one.name for one in error.rates]
     found = world.rows("SELECT endpoint, name, resets_at, reason, remaining FROM rate_windows")
     expected = closes and (*closes[:2], NOON + closes[2], error.code, 0)

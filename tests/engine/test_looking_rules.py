@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from bot.core.auditing import Findings
+from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import LeaseLost, SettingError
-from bot.core.limits import Allow, Gauge, Limits, Wait
-from bot.core.model import DecisionRecord, LivePost, RateWindow, Timeline
+from bot.core.model import DecisionRecord, LivePost, Timeline
+from bot.core.posting.auditing import Findings
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import Allow, Gauge, Limits, Wait
 from bot.core.states import Mode, TweetStatus
-from bot.engine.auditing import _remove_leased, audit, audit_if_due
-from bot.engine.looking import WorkerLife, report_decisions, report_status, report_usage
-from bot.engine.noting import noted, weighed
-from bot.engine.parts import leased
-from bot.engine.writing_ahead import prepare_next
+from bot.engine.content.writing_ahead import prepare_next
+from bot.engine.decisions import DecisionRecorder
+from bot.engine.leasing import leased
+from bot.engine.posting.auditing import _remove_leased, audit, audit_if_due
+from bot.engine.reports import WorkerLife, report_decisions, report_status, report_usage
 from tests.core.makers import slot, tweet
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
@@ -31,7 +35,7 @@ def test_usage_shows_what_is_used_left_and_forecast(world: World) -> None:
     world.engine.tick(world.profile)
     world.clock.pass_time(10)
     now = world.clock.now()
-    report = report_usage(world.manager, world.engine.parts.limits, world.profile_id, now=now)
+    report = report_usage(world.manager, world.engine.services.limits, world.profile_id, now=now)
     assert report.as_of == now
     shown = {gauge.name: f"{gauge.used} of {gauge.cap}" for gauge in report.gauges}
     assert shown["posts_24h"] == "1 of 17"
@@ -47,7 +51,7 @@ def test_usage_shows_what_is_used_left_and_forecast(world: World) -> None:
 def test_a_budget_is_weighed_against_the_price_of_a_plain_post(world: World) -> None:
     for budget, verdict in (("0.014", Wait), ("0.015", Allow)):
         world.engine = with_caps(world, Limits(budget_usd=Decimal(budget)))
-        report = report_usage(world.manager, world.engine.parts.limits, world.profile_id, now=NOON)
+        report = report_usage(world.manager, world.engine.services.limits, world.profile_id, now=NOON)
         assert isinstance(report.verdict, verdict)
 
 
@@ -55,7 +59,9 @@ def test_a_persons_wish_is_shown_without_the_spacing_that_does_not_bind_it(world
     world.change("UPDATE plans SET spacing_seconds = 60")
     world.slot(0, "one")
     world.engine.tick(world.profile)
-    report = report_usage(world.manager, world.engine.parts.limits, world.profile_id, now=NOON, spaced=False)
+    report = report_usage(
+        world.manager, world.engine.services.limits, world.profile_id, now=NOON, spaced=False
+    )
     assert "spacing" not in {gauge.name for gauge in report.gauges}
     assert report.verdict.verdict == "allow"
 
@@ -74,14 +80,14 @@ def test_drift_is_shown_by_window_where_there_is_one(world: World) -> None:
     )
     with world.manager.transaction() as tx:
         tx.rates.saw(world.profile_id, "POST /2/tweets", windows, now=NOON)
-    report = report_usage(world.manager, world.engine.parts.limits, world.profile_id, now=NOON)
+    report = report_usage(world.manager, world.engine.services.limits, world.profile_id, now=NOON)
     assert report.drift == {"POST /2/tweets (24h_user)": 7}
 
 
 def test_without_a_profile_status_shows_a_verdict_and_nothing_else(world: World) -> None:
     report = report_status(
         world.manager,
-        world.engine.parts.limits,
+        world.engine.services.limits,
         None,
         now=NOON,
         mode=Mode.AUTO,
@@ -100,7 +106,7 @@ def test_status_shows_how_a_profile_stands(world: World) -> None:
     world.slot(8 * 24 * 3600 + 1, "too far ahead")
     report = report_status(
         world.manager,
-        world.engine.parts.limits,
+        world.engine.services.limits,
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
@@ -125,7 +131,7 @@ def test_a_paused_profile_waits_for_resume_and_for_nothing_else(
     world.change("UPDATE profiles SET paused = true, pause_reason = :reason", reason=reason)
     report = report_status(
         world.manager,
-        world.engine.parts.limits,
+        world.engine.services.limits,
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
@@ -148,7 +154,7 @@ def test_status_counts_what_exists_and_is_not_shown_apart_from_what_is_still_wai
     world.change("UPDATE tweets SET status = 'unknown', reason = text, intent_at = :at", at=NOON)
     report = report_status(
         world.manager,
-        world.engine.parts.limits,
+        world.engine.services.limits,
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
@@ -162,7 +168,7 @@ def test_status_of_a_profile_with_nothing_yet_is_empty(world: World) -> None:
     world.slot(8 * 24 * 3600 + 1)
     report = report_status(
         world.manager,
-        world.engine.parts.limits,
+        world.engine.services.limits,
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
@@ -195,7 +201,7 @@ def lives(world: World, *rows: tuple[int, str, str]) -> WorkerLife:
             )
     return report_status(
         world.manager,
-        world.engine.parts.limits,
+        world.engine.services.limits,
         world.profile,
         now=NOON + timedelta(seconds=rows[-1][0] + 5),
         mode=Mode.AUTO,
@@ -245,7 +251,7 @@ def test_a_worker_that_was_killed_last_is_told_with_its_last_beat(world: World) 
     assert start.alive
     later = report_status(
         world.manager,
-        world.engine.parts.limits,
+        world.engine.services.limits,
         world.profile,
         now=NOON + HOUR,
         mode=Mode.AUTO,
@@ -260,11 +266,10 @@ def test_a_text_of_run_once_that_waits_is_no_beat_of_a_worker(world: World) -> N
     def life(at: int) -> WorkerLife:
         with world.manager.transaction() as tx:
             moment = NOON + timedelta(seconds=at)
-            row = noted("wait", "spacing", now=moment, kind="publish", profile=world.profile)
-            tx.decisions.record(row)
+            world.context.decisions(tx, DecisionKind.PUBLISH, now=moment).note(Ruling.WAIT, "spacing")
         return report_status(
             world.manager,
-            world.engine.parts.limits,
+            world.engine.services.limits,
             world.profile,
             now=NOON + timedelta(seconds=at + 1),
             mode=Mode.AUTO,
@@ -279,7 +284,7 @@ def test_a_beat_that_says_the_same_again_is_as_late_as_its_last(world: World) ->
     with world.manager.transaction() as tx:
         for seconds in (5, 300, 600):
             at = NOON + timedelta(seconds=seconds)
-            tx.decisions.record(noted("nothing", "so", now=at, kind="publish", profile=world.profile))
+            world.context.decisions(tx, DecisionKind.PUBLISH, now=at).note(Ruling.NOTHING, "so")
     assert world.rows("SELECT repeated FROM decisions") == [(3,)]
     assert lives(world, (1, "start", "one")).last_beat == NOON + timedelta(seconds=600)
     # A worker that began between the two has the later one.
@@ -291,10 +296,11 @@ def test_what_another_job_or_an_operator_does_is_no_beat_of_a_worker(world: Worl
         for seconds, kind, verdict in (
             (5, "publish", "nothing"),
             (6, "prepare", "nothing"),
-            (7, "pause", "paused"),
+            (7, "operator", "paused"),
         ):
             at = NOON + timedelta(seconds=seconds)
-            tx.decisions.record(noted(verdict, "so", now=at, kind=kind, profile=world.profile))
+            decisions = world.context.decisions(tx, DecisionKind(kind), now=at)
+            decisions.note(Ruling(verdict), "so")
     assert lives(world, (1, "start", "one")).last_beat == NOON + timedelta(seconds=5)
 
 
@@ -304,7 +310,7 @@ def test_a_beat_is_looked_for_among_the_fifty_newest_rows(world: World, others: 
     with world.manager.transaction() as tx:
         for seconds, verdict, reason in [(5, "nothing", "a beat"), *rows]:
             at = NOON + timedelta(seconds=seconds)
-            tx.decisions.record(noted(verdict, reason, now=at, kind="publish", profile=world.profile))
+            world.context.decisions(tx, DecisionKind.PUBLISH, now=at).note(Ruling(verdict), reason)
     life = lives(world, (1, "start", "one"), (2, "start", "one"))
     assert life.last_beat == (NOON + timedelta(seconds=5) if seen else None)
 
@@ -337,11 +343,18 @@ WAITS = Wait(
 NUMBERS = {"posts_24h": {"used": "3", "cap": "17"}, "posts_month": {"used": "9", "cap": None}}
 
 
+def recorder(world: World, kind: DecisionKind) -> tuple[DecisionRecorder, list[DecisionRecord]]:
+    """Records into a list."""
+    rows: list[DecisionRecord] = []
+    tx: Any = SimpleNamespace(decisions=SimpleNamespace(record=rows.append))
+    return DecisionRecorder(tx=tx, kind=kind, profile=world.profile, now=NOON), rows
+
+
 def test_a_verdict_becomes_a_row_with_all_that_it_saw(world: World) -> None:
     profile, about = world.profile, tweet(slot_id=slot(NOON, 5).id)
-    assert weighed(
-        WAITS, now=NOON, kind="publish", profile=profile, slot_id=about.slot_id, tweet_id=about.id
-    ) == DecisionRecord(
+    decisions, rows = recorder(world, DecisionKind.PUBLISH)
+    decisions.weighed(WAITS, slot_id=about.slot_id, tweet_id=about.id)
+    assert rows[0] == DecisionRecord(
         at=NOON,
         kind="publish",
         verdict="wait",
@@ -358,13 +371,19 @@ def test_a_verdict_becomes_a_row_with_all_that_it_saw(world: World) -> None:
 
 
 def test_an_outcome_beside_the_verdict_says_what_it_would_have_been(world: World) -> None:
-    row = weighed(WAITS, now=NOON, kind="publish", profile=world.profile, outcome="dry_run")
+    decisions, rows = recorder(world, DecisionKind.PUBLISH)
+    decisions.weighed(WAITS, ruling=Ruling.DRY_RUN)
+    (row,) = rows
     assert (row.verdict, row.reason, row.slot_id, row.tweet_id) == ("dry_run", "would wait: full", None, None)
 
 
 def test_a_note_names_its_slot_or_that_of_its_tweet(world: World) -> None:
     profile, about, other = world.profile, tweet(slot_id=slot(NOON, 5).id), slot(NOON, 6)
-    row = noted("moved", "late", now=NOON, kind="plan", profile=profile, tweet=about, until=NOON + HOUR)
+    decisions, rows = recorder(world, DecisionKind.PLAN)
+    decisions.note(Ruling.MOVED, "late", tweet=about, until=NOON + HOUR)
+    decisions.note(Ruling.MOVED, "late", tweet=about, slot=other)
+    decisions.note(Ruling.NOTHING, "idle")
+    row, both, neither = rows
     assert row == DecisionRecord(
         at=NOON,
         kind="plan",
@@ -375,9 +394,7 @@ def test_a_note_names_its_slot_or_that_of_its_tweet(world: World) -> None:
         slot_id=about.slot_id,
         tweet_id=about.id,
     )
-    both = noted("moved", "late", now=NOON, kind="plan", profile=profile, tweet=about, slot=other)
     assert (both.slot_id, both.tweet_id) == (other.id, about.id)
-    neither = noted("nothing", "idle", now=NOON, kind="plan", profile=profile)
     assert (neither.slot_id, neither.tweet_id, neither.until) == (None, None, None)
 
 
@@ -405,7 +422,7 @@ def test_an_audit_asks_for_our_own_posts_and_twenty_more_up_to_its_depth(
         LivePost(x_tweet_id=str(number + 1), text=f"older {number}", created_at=NOON) for number in range(50)
     ] + world.x.posts
     set_depth(world, depth)
-    assert audit(world.engine.parts, world.profile) is not None
+    assert audit(world.engine.context(world.profile)) is not None
     assert world.rows("SELECT units FROM api_calls WHERE kind = 'read'") == [(units,)]
 
 
@@ -416,7 +433,7 @@ def test_an_audit_reads_its_whole_depth_once_although_others_posts_hide_ours(wor
         for number in range(50)
     ]
     set_depth(world, 5)
-    assert audit(world.engine.parts, world.profile) is not None
+    assert audit(world.engine.context(world.profile)) is not None
     assert world.rows("SELECT units FROM api_calls WHERE kind = 'read'") == [(5,)]
 
 
@@ -425,7 +442,7 @@ def test_an_audit_with_no_post_of_ours_looks_no_further_than_at_the_newest_twent
         LivePost(x_tweet_id=str(number + 1), text=f"by hand {number}", created_at=NOON)
         for number in range(50)
     ]
-    done = audit(world.engine.parts, world.profile)
+    done = audit(world.engine.context(world.profile))
     assert done is not None
     assert len(done.findings.foreign) == 20
     assert world.rows("SELECT units FROM api_calls WHERE kind = 'read'") == [(20,)]
@@ -437,7 +454,7 @@ def test_without_a_setting_an_audit_goes_a_hundred_posts_deep(world: World) -> N
         LivePost(x_tweet_id=str(5000 + number), text=f"by hand {number}", created_at=NOON)
         for number in range(150)
     ]
-    done = audit(world.engine.parts, world.profile)
+    done = audit(world.engine.context(world.profile))
     assert done is not None
     assert world.rows("SELECT max(units) FROM api_calls WHERE kind = 'read'") == [(100,)]
 
@@ -455,7 +472,7 @@ def test_a_read_without_a_post_that_was_cut_off_reaches_none_of_ours(
         return whole(x_user_id, since_id=since_id, limit=limit)
 
     monkeypatch.setattr(world.x, "timeline", timeline)
-    done = audit(world.engine.parts, world.profile)
+    done = audit(world.engine.context(world.profile))
     assert asked == [22, 100]
     assert done is not None
     assert done.findings == Findings()
@@ -465,13 +482,13 @@ def test_a_read_without_a_post_that_was_cut_off_reaches_none_of_ours(
 def test_a_depth_out_of_bounds_is_refused_with_the_bounds(world: World, value: int) -> None:
     set_depth(world, value)
     with pytest.raises(SettingError) as caught:
-        audit(world.engine.parts, world.profile)
+        audit(world.engine.context(world.profile))
     assert "from 5 to 3200" in caught.value.fix
 
 
 def test_an_account_that_is_not_known_yet_is_not_audited(world: World) -> None:
     world.change("UPDATE profiles SET x_user_id = NULL")
-    assert audit(world.engine.parts, world.profile) is None
+    assert audit(world.engine.context(world.profile)) is None
     assert world.rows("SELECT count(*) FROM api_calls") == [(0,)]
 
 
@@ -481,7 +498,7 @@ def test_what_an_audit_found_is_kept_with_its_ids(world: World) -> None:
     world.engine.tick(world.profile)
     world.clock.pass_time(3600)
     world.x.delete("1000")
-    done = audit(world.engine.parts, world.profile)
+    done = audit(world.engine.context(world.profile))
     assert done is not None
     assert done.deleted == ("1000",)
     root, reply = world.tweets()
@@ -506,13 +523,13 @@ def test_what_an_audit_found_is_kept_with_its_ids(world: World) -> None:
 
 def test_of_a_post_that_was_removed_nothing_is_kept_but_that_it_was_there(world: World) -> None:
     world.slot(0)
-    prepare_next(world.engine.parts, world.profile)
+    prepare_next(world.engine.context(world.profile))
     world.engine.tick(world.profile)
     (posted,) = world.tweets()
     assert posted.source is not None
     world.x.delete("1000")
     world.clock.pass_time(3600)
-    audit(world.engine.parts, world.profile)
+    audit(world.engine.context(world.profile))
     (row,) = world.tweets()
     assert (row.status, row.text, row.fingerprint, row.source) == (TweetStatus.DELETED, "", "", None)
     assert (row.x_tweet_id, row.posted_at) == ("1000", NOON)
@@ -520,21 +537,21 @@ def test_of_a_post_that_was_removed_nothing_is_kept_but_that_it_was_there(world:
 
 def test_an_audit_that_loses_its_lease_removes_nothing(world: World) -> None:
     live_before(world, 1)
-    with leased(world.engine.parts, world.profile, job="/audit") as lease:
+    with leased(world.engine.context(world.profile), job="/audit") as lease:
         assert lease is not None
         world.clock.pass_time(91)
-        with leased(world.new_engine().parts, world.profile), pytest.raises(LeaseLost):
-            _remove_leased(world.engine.parts, lease, world.tweets())
+        with leased(world.new_engine().context(world.profile)), pytest.raises(LeaseLost):
+            _remove_leased(world.context, lease, world.tweets())
     assert [row.status for row in world.tweets()] == [TweetStatus.POSTED]
 
 
 def test_an_audit_that_differs_or_fails_is_not_repeated_or_is(world: World) -> None:
     world.x.posts = [LivePost(x_tweet_id="77", text="by hand", created_at=NOON)]
     world.x.reads = ["fail"]
-    assert audit_if_due(world.engine.parts, world.profile) is None
-    done = audit_if_due(world.engine.parts, world.profile)
+    assert audit_if_due(world.engine.context(world.profile)) is None
+    done = audit_if_due(world.engine.context(world.profile))
     assert done is not None
     assert done.findings.foreign == ("77",)
     for hours, due in ((19, False), (1, True)):
         world.clock.pass_time(hours * 3600)
-        assert (audit_if_due(world.engine.parts, world.profile) is not None) is due
+        assert (audit_if_due(world.engine.context(world.profile)) is not None) is due

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from bot.core.limits import Limits
 from bot.core.model import LivePost
+from bot.core.spending.limits import Limits
 from bot.core.states import Mode, TweetStatus
-from bot.engine.parts import Outcome, OutcomeKind, Stopwatch, leased
-from bot.engine.posting_once import Wish, _unsettled, post_once, settle_all
+from bot.engine.leasing import leased
+from bot.engine.outcomes import Outcome, OutcomeKind
+from bot.engine.posting.posting_once import Wish, _unsettled, post_once, settle_all
+from bot.engine.stopwatch import Stopwatch
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
 
@@ -154,8 +155,7 @@ def test_nothing_new_is_posted_while_an_earlier_outcome_stays_unknown(world: Wor
 
 def test_a_person_waits_for_another_worker_as_long_as_its_lease_holds(world: World) -> None:
     said: list[str] = []
-    other = replace(world.new_engine().parts)
-    with leased(other, world.profile):
+    with leased(world.new_engine().context(world.profile)):
         began = world.clock.true
         assert settle_all(world.engine, world.profile, said.append).tweets == 0
     assert 90 <= (world.clock.true - began).total_seconds() <= 91
@@ -164,7 +164,7 @@ def test_a_person_waits_for_another_worker_as_long_as_its_lease_holds(world: Wor
 
 def test_what_another_worker_may_have_under_way_counts_as_one_unknown_post(world: World) -> None:
     other = world.new_engine(lease_time=timedelta(minutes=5))
-    with leased(other.parts, world.profile):
+    with leased(other.context(world.profile)):
         left = settle_all(world.engine, world.profile, lambda _said: None)
     assert (left.tweets, left.holding_up) == (1, 1)
 
@@ -206,7 +206,7 @@ def test_a_wish_waits_for_a_post_of_another_process_whose_outcome_is_open(
         reason=reason,
         at=NOON,
     )
-    assert _unsettled(world.engine.parts, world.profile) is holds_up
+    assert _unsettled(world.engine.context(world.profile)) is holds_up
 
 
 def overtaken(world: World) -> Outcome:

@@ -7,14 +7,16 @@ from decimal import Decimal
 
 import pytest
 
-from bot.core.drafts import Draft, ModelUsage, SourceItem
+from bot.core.content.drafts import Draft, SourceItem
 from bot.core.errors import Fatal, SourceUnreadable, WriterFailed
-from bot.core.limits import Allow, Limits, Wait
+from bot.core.spending.limits import Allow, Limits, Wait, closed_beyond
+from bot.core.spending.usage import ModelUsage
 from bot.core.states import Mode, Origin, SlotStatus, TweetStatus
-from bot.engine.parts import Outcome, OutcomeKind, leased
-from bot.engine.planning import ensure_plan, fill_schedule
-from bot.engine.preparing import closed_beyond, take_texts, write_draft
-from bot.engine.writing_ahead import prepare_next
+from bot.engine.content.preparing import Brief, Prepared, take_texts, write_draft
+from bot.engine.content.writing_ahead import prepare_next
+from bot.engine.learning.planning import ensure_plan, fill_schedule
+from bot.engine.leasing import leased
+from bot.engine.outcomes import Outcome, OutcomeKind
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
 
@@ -22,14 +24,14 @@ HOURS = 3600
 MODEL = ModelUsage(model="gpt-5-mini", input_tokens=1000, output_tokens=100)
 
 
-def write(world: World, topic: str | None = None) -> Outcome:
+def write(world: World, topic: str | None = None) -> Prepared | Outcome:
     with world.manager.transaction() as tx:
         plan = tx.profiles.active_plan(world.profile_id)
-    return write_draft(world.engine.parts, world.profile, plan, slot=None, topic=topic)
+    return write_draft(world.context, Brief(plan=plan, topic=topic))
 
 
-def take(world: World, *texts: str) -> Outcome:
-    return take_texts(world.engine.parts, world.profile, texts, topic="tides")
+def take(world: World, *texts: str) -> Prepared | Outcome:
+    return take_texts(world.context, texts, topic="tides")
 
 
 def saying(world: World, *texts: str) -> None:
@@ -41,14 +43,14 @@ def saying(world: World, *texts: str) -> None:
 
 def test_a_draft_is_written_two_hours_ahead_of_its_slot_and_no_earlier(world: World) -> None:
     world.slot(2 * HOURS + 1)
-    assert prepare_next(world.engine.parts, world.profile) is None
+    assert prepare_next(world.engine.context(world.profile)) is None
     world.clock.pass_time(1)
-    draft = prepare_next(world.engine.parts, world.profile)
+    draft = prepare_next(world.engine.context(world.profile))
     assert draft is not None
     assert world.tweets() == [draft]
     assert draft.status is TweetStatus.DRAFTED
     assert world.rows("SELECT id FROM posting_schedule") == [(draft.slot_id,)]
-    assert prepare_next(world.engine.parts, world.profile) is None
+    assert prepare_next(world.engine.context(world.profile)) is None
     assert world.rows("SELECT verdict, kind, reason, tweet_id, slot_id FROM decisions") == [
         ("drafted", "prepare", "written from Note 0", draft.id, draft.slot_id)
     ]
@@ -58,7 +60,7 @@ def test_the_first_slot_without_a_draft_gets_one_a_call(world: World) -> None:
     world.slot(100, "has one")
     world.slot(200)
     world.slot(300)
-    first, second = (prepare_next(world.engine.parts, world.profile) for _ in range(2))
+    first, second = (prepare_next(world.engine.context(world.profile)) for _ in range(2))
     assert first is not None
     assert second is not None
     assert world.rows(
@@ -69,8 +71,8 @@ def test_the_first_slot_without_a_draft_gets_one_a_call(world: World) -> None:
 
 def test_a_draft_is_written_also_while_another_worker_acts(world: World) -> None:
     world.slot(100)
-    with leased(world.new_engine().parts, world.profile):
-        assert prepare_next(world.engine.parts, world.profile) is not None
+    with leased(world.new_engine().context(world.profile)):
+        assert prepare_next(world.engine.context(world.profile)) is not None
 
 
 def test_a_draft_that_another_worker_wrote_meanwhile_is_left(world: World) -> None:
@@ -86,7 +88,7 @@ def test_a_draft_that_another_worker_wrote_meanwhile_is_left(world: World) -> No
         )
 
     world.database.failures = ["ok", other]
-    assert prepare_next(world.engine.parts, world.profile) is None
+    assert prepare_next(world.engine.context(world.profile)) is None
     assert [row.text for row in world.tweets()] == ["written meanwhile"]
 
 
@@ -95,7 +97,8 @@ def test_a_draft_whose_slot_was_given_up_meanwhile_is_not_kept(world: World) -> 
     with world.manager.transaction() as tx:
         (slot,) = tx.slots.upcoming(world.profile_id, after=NOON, before=NOON + timedelta(days=1))
         tx.slots.move(slot.id, SlotStatus.EXPIRED, reason="late")
-    outcome = write_draft(world.engine.parts, world.profile, None, slot=slot, topic=None)
+    outcome = write_draft(world.context, Brief(slot=slot))
+    assert isinstance(outcome, Outcome)
     assert (outcome.kind, outcome.reason, outcome.tweet) == (OutcomeKind.WAITING, "slot_taken", None)
     assert outcome.detail == "its slot was given up, or got another draft, while this one was written"
     assert world.tweets() == []
@@ -106,7 +109,7 @@ def test_a_draft_left_over_from_a_missed_slot_serves_the_next(world: World) -> N
     world.clock.pass_time(21 * 60)
     world.engine.tick(world.profile)
     world.slot(60)
-    moved = prepare_next(world.engine.parts, world.profile)
+    moved = prepare_next(world.engine.context(world.profile))
     assert moved is not None
     assert moved.text == "left over"
     assert not world.writer.asked
@@ -115,7 +118,7 @@ def test_a_draft_left_over_from_a_missed_slot_serves_the_next(world: World) -> N
 
 def test_a_draft_names_where_it_comes_from(world: World) -> None:
     outcome = write(world, topic="tides")
-    assert outcome.kind is OutcomeKind.POSTED
+    assert isinstance(outcome, Prepared)
     (row,) = world.tweets()
     assert outcome.tweet == row
     assert (row.origin, row.slot_id, row.topic, row.writer) == (Origin.MANUAL, None, "tides", "plain")
@@ -137,7 +140,7 @@ def test_in_review_a_draft_awaits_approval(world: World) -> None:
 
 def test_a_draft_that_the_guard_refuses_is_written_again_with_its_complaints(world: World) -> None:
     saying(world, "too long " * 60, "short enough")
-    assert write(world).kind is OutcomeKind.POSTED
+    assert isinstance(write(world), Prepared)
     first, second = world.writer.asked
     assert first.feedback == ()
     assert ["over 280" in one for one in second.feedback] == [True]
@@ -148,6 +151,7 @@ def test_a_draft_that_the_guard_refuses_is_written_again_with_its_complaints(wor
 def test_the_third_refused_draft_is_the_last(world: World) -> None:
     saying(world, *(f"{number} {'too long ' * 60}" for number in range(5)))
     outcome = write(world)
+    assert isinstance(outcome, Outcome)
     assert (outcome.kind, outcome.reason, outcome.tweet) == (OutcomeKind.REJECTED, "length", None)
     assert "over 280" in outcome.detail
     assert len(world.writer.asked) == 3
@@ -164,13 +168,15 @@ def test_the_writer_is_told_the_fifty_newest_texts(world: World) -> None:
     assert set(request.avoid) <= {f"text {number}" for number in range(52)}
 
 
-@pytest.mark.parametrize(("days", "kind"), [(29, OutcomeKind.REJECTED), (31, OutcomeKind.POSTED)])
-def test_a_text_is_a_duplicate_for_thirty_days(world: World, days: int, kind: OutcomeKind) -> None:
+@pytest.mark.parametrize(("days", "kind"), [(29, Outcome), (31, Prepared)])
+def test_a_text_is_a_duplicate_for_thirty_days(
+    world: World, days: int, kind: type[Outcome | Prepared]
+) -> None:
     world.slot(0, "said before")
     world.engine.tick(world.profile)
     world.change("UPDATE tweets SET created_at = posted_at, updated_at = posted_at")
     world.clock.pass_time(days * 24 * HOURS)
-    assert take(world, "said before").kind is kind
+    assert isinstance(take(world, "said before"), kind)
 
 
 def test_a_source_without_items_gives_no_draft(world: World) -> None:
@@ -182,7 +188,7 @@ def test_a_source_without_items_gives_no_draft(world: World) -> None:
 
 def test_only_a_sources_own_address_may_be_linked(world: World) -> None:
     saying(world, "see https://example.org/made-up", "without a link")
-    assert write(world).kind is OutcomeKind.POSTED
+    assert isinstance(write(world), Prepared)
     assert [row.text for row in world.tweets()] == ["without a link"]
     assert "https://example.org/made-up" in world.writer.asked[1].feedback[0]
 
@@ -192,7 +198,7 @@ def test_a_draft_without_a_source_may_link_nowhere(world: World, monkeypatch: py
     monkeypatch.setattr(
         world.writer, "write", lambda _request: Draft(text=next(drafts), source=None, writer="plain")
     )
-    assert write(world).kind is OutcomeKind.POSTED
+    assert isinstance(write(world), Prepared)
     assert [(row.text, row.source) for row in world.tweets()] == [("without a link", None)]
     assert world.rows("SELECT reason FROM decisions") == [("written by plain",)]
 
@@ -200,6 +206,7 @@ def test_a_draft_without_a_source_may_link_nowhere(world: World, monkeypatch: py
 def test_nothing_is_written_for_a_post_that_can_not_go_out_in_time(world: World) -> None:
     world.engine = with_caps(world, Limits(posts_24h=0, posts_15min=None))
     outcome = write(world)
+    assert isinstance(outcome, Outcome)
     assert (outcome.kind, outcome.reason) == (OutcomeKind.WAITING, "posts_24h")
     assert outcome.verdict is not None
     assert outcome.detail == outcome.verdict.reason
@@ -214,7 +221,7 @@ def test_a_slots_draft_is_written_where_the_limit_opens_within_its_tolerance(wor
     world.slot(0, "takes the place")
     world.engine.tick(world.profile)
     world.slot(60)
-    assert prepare_next(world.engine.parts, world.profile) is not None
+    assert prepare_next(world.engine.context(world.profile)) is not None
 
 
 @pytest.mark.parametrize(("seconds", "closed"), [(-1, False), (0, False), (1, True)])
@@ -232,7 +239,7 @@ def test_a_limit_is_closed_beyond_a_moment_when_it_opens_after_it(seconds: int, 
 def test_one_text_is_a_post(world: World) -> None:
     outcome = take(world, "  mine  ")
     (row,) = world.tweets()
-    assert (outcome.kind, outcome.tweet) == (OutcomeKind.POSTED, row)
+    assert outcome == Prepared(tweet=row)
     assert (row.text, row.writer, row.topic, row.thread_id, row.part) == (
         "mine",
         "operator",
@@ -272,13 +279,14 @@ def test_texts_that_break_a_rule_are_refused_whole(
     world: World, texts: tuple[str, ...], reason: str, count: int
 ) -> None:
     outcome = take(world, *texts)
+    assert isinstance(outcome, Outcome)
     assert (outcome.kind, outcome.reason) == (OutcomeKind.REJECTED, reason)
     assert len(outcome.detail.split("; ")) == count
     assert world.tweets() == []
 
 
 def test_a_person_may_link_what_they_like(world: World) -> None:
-    assert take(world, "see https://example.org").kind is OutcomeKind.POSTED
+    assert isinstance(take(world, "see https://example.org"), Prepared)
 
 
 # What a model costs.
@@ -299,7 +307,7 @@ def test_a_model_call_is_reserved_at_the_most_it_may_take(world: World) -> None:
         return asked(request)  # type: ignore[arg-type]  # passed on
 
     world.writer.write = write_and_look  # type: ignore[method-assign,assignment]  # this world's alone
-    assert write(world).kind is OutcomeKind.POSTED
+    assert isinstance(write(world), Prepared)
     assert ledger(world) == [("settled", 1100, Decimal("0.000450"), "POST /v1/chat/completions")]
 
 
@@ -332,6 +340,7 @@ def test_no_model_is_asked_beyond_its_tokens(world: World) -> None:
     world.writer.usage = MODEL
     world.engine = with_caps(world, Limits(tokens_day=1199, posts_24h=None))
     outcome = write(world)
+    assert isinstance(outcome, Outcome)
     assert (outcome.kind, outcome.reason) == (OutcomeKind.WAITING, "tokens_day")
     assert outcome.verdict is not None
     assert outcome.detail == outcome.verdict.reason
@@ -340,7 +349,7 @@ def test_no_model_is_asked_beyond_its_tokens(world: World) -> None:
         ("wait", "prepare", "tokens_day", world.profile_id)
     ]
     world.engine = with_caps(world, Limits(tokens_day=1200, posts_24h=None))
-    assert write(world).kind is OutcomeKind.POSTED
+    assert isinstance(write(world), Prepared)
 
 
 @pytest.mark.parametrize(("budget", "link"), [("0.199", False), ("0.200", True)])
@@ -358,38 +367,38 @@ def test_a_link_is_asked_for_where_the_plan_wants_it_and_the_budget_pays(
 
 
 def test_a_plan_is_started_once_and_again_when_its_number_changes(world: World) -> None:
-    first = ensure_plan(world.engine.parts, world.profile, posts_per_day=4)
+    first = ensure_plan(world.engine.context(world.profile), posts_per_day=4)
     assert first.posts_per_day == 4
-    assert ensure_plan(world.engine.parts, world.profile, posts_per_day=4) == first
-    other = ensure_plan(world.engine.parts, world.profile, posts_per_day=2)
+    assert ensure_plan(world.engine.context(world.profile), posts_per_day=4) == first
+    other = ensure_plan(world.engine.context(world.profile), posts_per_day=2)
     assert (other.posts_per_day, other.id != first.id) == (2, True)
     assert world.rows("SELECT id FROM plans WHERE status = 'active'") == [(other.id,)]
     assert [facts["posts_per_day"] for event, facts in world.log.events if event == "plan_started"] == [4, 2]
 
 
 def test_the_next_three_days_are_filled_once_and_never_in_the_past(world: World) -> None:
-    ensure_plan(world.engine.parts, world.profile, posts_per_day=4)
+    ensure_plan(world.engine.context(world.profile), posts_per_day=4)
     # Of today's four, 09:45 and 13:15 and 16:45 and 20:15, the first has passed at noon.
-    assert fill_schedule(world.engine.parts, world.profile) == 11
+    assert fill_schedule(world.engine.context(world.profile)) == 11
     due = [row.due_at for row in world.rows("SELECT due_at FROM posting_schedule ORDER BY due_at")]
     assert due[0] == NOON + timedelta(hours=1, minutes=15)
     assert due[-1] == NOON + timedelta(days=2, hours=8, minutes=15)
     assert world.rows("SELECT verdict, kind, reason, profile_id FROM decisions") == [
         ("planned", "plan", "11 slots for the next 3 days", world.profile_id)
     ]
-    assert fill_schedule(world.engine.parts, world.profile) == 0
+    assert fill_schedule(world.engine.context(world.profile)) == 0
     assert world.rows("SELECT count(*) FROM decisions") == [(1,)]
     world.clock.pass_time(24 * HOURS)
-    assert fill_schedule(world.engine.parts, world.profile) == 4
+    assert fill_schedule(world.engine.context(world.profile)) == 4
 
 
 def test_a_slot_that_was_taken_out_of_a_filled_day_stays_out(world: World) -> None:
-    ensure_plan(world.engine.parts, world.profile, posts_per_day=4)
-    fill_schedule(world.engine.parts, world.profile)
+    ensure_plan(world.engine.context(world.profile), posts_per_day=4)
+    fill_schedule(world.engine.context(world.profile))
     world.change("UPDATE posting_schedule SET status = 'skipped' WHERE due_at < '2026-03-10 14:00+00'")
-    assert fill_schedule(world.engine.parts, world.profile) == 0
+    assert fill_schedule(world.engine.context(world.profile)) == 0
 
 
 def test_without_an_active_plan_nothing_is_filled(world: World) -> None:
     world.change("UPDATE plans SET status = 'archived'")
-    assert fill_schedule(world.engine.parts, world.profile) == 0
+    assert fill_schedule(world.engine.context(world.profile)) == 0

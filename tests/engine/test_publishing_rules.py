@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from bot.core.limits import Limits
+from bot.core.spending.limits import Limits
 from bot.core.states import TweetStatus
-from bot.engine.parts import OutcomeKind
+from bot.engine.outcomes import OutcomeKind
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
 
@@ -156,7 +156,7 @@ def test_an_absence_proven_long_ago_is_doubted_and_its_call_counts_from_its_own_
     (row,) = world.tweets()
     assert outcome.tweet == row
     assert (row.status, row.reason, row.resends) == (TweetStatus.UNKNOWN, "absent_long_ago", 0)
-    assert (row.absent_reads, row.vain_reads) == (0, 0)
+    assert (row.absent_reads, row.inconclusive_reads) == (0, 0)
     assert (row.looked_at, row.next_attempt_at) == (None, None)
     # Booked when the call was made, so that it leaves the windows when that call does.
     assert world.rows("SELECT at, cost_usd FROM api_calls WHERE kind = 'post' AND state = 'unknown'") == [

@@ -6,8 +6,9 @@ from datetime import timedelta
 from itertools import pairwise
 
 from bot.core.states import TweetStatus
-from bot.engine.parts import Outcome, OutcomeKind, Stopwatch
-from bot.engine.posting_once import Wish, post_once
+from bot.engine.outcomes import Outcome, OutcomeKind
+from bot.engine.posting.posting_once import Wish, post_once
+from bot.engine.stopwatch import Stopwatch
 from tests.engine.world import World
 
 

@@ -8,11 +8,12 @@ from decimal import Decimal
 import pytest
 
 from bot.core.errors import LeaseLost
-from bot.core.limits import CREATE_POST, Limits
-from bot.core.model import LivePost, RateWindow, Timeline
+from bot.core.model import LivePost, Timeline
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import CREATE_POST, Limits
 from bot.core.states import TweetStatus
-from bot.engine.parts import leased
-from bot.engine.reconciling import Unsettled, find_orphans, settle_unknown
+from bot.engine.leasing import leased
+from bot.engine.posting.reconciling import Unsettled, find_orphans, settle_unknown
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, Killed, World
 from tests.support.database_clock import set_clock
@@ -29,9 +30,9 @@ def unheard(world: World, script: str = "lost_before", *texts: str) -> None:
 
 def looked(world: World, *, by_hand: bool = False) -> int:
     """One look; how many stay unknown after it."""
-    with leased(world.engine.parts, world.profile) as lease:
+    with leased(world.engine.context(world.profile)) as lease:
         assert lease is not None
-        return settle_unknown(world.engine.parts, world.profile, lease, by_hand=by_hand).tweets
+        return settle_unknown(world.engine.context(world.profile), lease, by_hand=by_hand).tweets
 
 
 def reads(world: World) -> list[tuple[object, ...]]:
@@ -104,7 +105,12 @@ def test_two_looks_that_far_apart_prove_absence_and_then_it_is_sent_once_more(wo
     # At once: too early to mean anything.
     assert looked(world) == 1
     (row,) = world.tweets()
-    assert (row.absent_reads, row.looked_at, row.vain_reads, row.next_attempt_at) == (0, NOON, 0, None)
+    assert (row.absent_reads, row.looked_at, row.inconclusive_reads, row.next_attempt_at) == (
+        0,
+        NOON,
+        0,
+        None,
+    )
     world.clock.pass_time(29)
     assert looked(world) == 1
     assert len(reads(world)) == 1
@@ -154,7 +160,7 @@ def test_each_page_reaches_further_back_and_no_further_than_it_must(world: World
     assert decisions(world)[-1] == ("unknown", "the timeline is longer than one read shows")
     (row,) = world.tweets()
     assert (row.absent_reads, row.looked_at) == (0, world.clock.now())
-    assert row.vain_reads == 1
+    assert row.inconclusive_reads == 1
     assert row.next_attempt_at == world.clock.now() + timedelta(seconds=30)
 
 
@@ -173,16 +179,18 @@ def test_a_short_timeline_is_read_with_the_smallest_page(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("vain", "by_hand", "pause"), [(0, False, 30), (1, False, 60), (3, False, 240), (3, True, 30)]
+    ("inconclusive", "by_hand", "pause"), [(0, False, 30), (1, False, 60), (3, False, 240), (3, True, 30)]
 )
-def test_a_read_that_fails_is_put_off_ever_longer(world: World, vain: int, by_hand: bool, pause: int) -> None:
+def test_a_read_that_fails_is_put_off_ever_longer(
+    world: World, inconclusive: int, by_hand: bool, pause: int
+) -> None:
     unheard(world)
-    world.change("UPDATE tweets SET vain_reads = :vain", vain=vain)
+    world.change("UPDATE tweets SET inconclusive_reads = :inconclusive", inconclusive=inconclusive)
     world.clock.pass_time(40)
     world.x.reads = ["fail"]
     assert looked(world, by_hand=by_hand) == 1
     (row,) = world.tweets()
-    assert row.vain_reads == vain + 1
+    assert row.inconclusive_reads == inconclusive + 1
     assert row.next_attempt_at == world.clock.now() + timedelta(seconds=pause)
     assert row.looked_at is None
     world.clock.pass_time(pause - 1)
@@ -277,27 +285,27 @@ def test_a_call_whose_process_ended_becomes_unknown_with_its_post(world: World) 
     world.x.script = ["kill_before"]
     with pytest.raises(Killed):
         world.engine.tick(world.profile)
-    world.change("UPDATE tweets SET vain_reads = 3, next_attempt_at = :later", later=NOON)
-    with leased(world.engine.parts, world.profile) as lease:
+    world.change("UPDATE tweets SET inconclusive_reads = 3, next_attempt_at = :later", later=NOON)
+    with leased(world.engine.context(world.profile)) as lease:
         assert lease is not None
-        assert find_orphans(world.engine.parts, world.profile, lease) == 1
-        assert find_orphans(world.engine.parts, world.profile, lease) == 0
+        assert find_orphans(world.engine.context(world.profile), lease) == 1
+        assert find_orphans(world.engine.context(world.profile), lease) == 0
     (row,) = world.tweets()
     assert (row.status, row.reason) == (TweetStatus.UNKNOWN, "no_record")
-    assert (row.vain_reads, row.next_attempt_at) == (0, None)
+    assert (row.inconclusive_reads, row.next_attempt_at) == (0, None)
     assert world.rows("SELECT state FROM api_calls") == [("unknown",)]
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(89, "reserved"), (91, "unknown")])
 def test_a_read_that_nobody_waits_for_any_more_counts(world: World, seconds: int, state: str) -> None:
-    agent = world.engine.parts.limits
+    agent = world.engine.services.limits
     with world.manager.transaction() as tx:
         wanted = agent.want_read(tx, "GET /2/tweets", "post_read", 7)
         agent.reserve(tx, wanted, profile_id=world.profile_id, now=NOON)
     world.clock.pass_time(seconds)
-    with leased(world.engine.parts, world.profile) as lease:
+    with leased(world.engine.context(world.profile)) as lease:
         assert lease is not None
-        assert find_orphans(world.engine.parts, world.profile, lease) == 0
+        assert find_orphans(world.engine.context(world.profile), lease) == 0
     assert world.rows("SELECT state, note FROM api_calls") == [
         (state, "its process ended before the answer" if state == "unknown" else None)
     ]
@@ -331,12 +339,12 @@ def test_a_text_whose_id_another_row_holds_is_neither_adopted_nor_sent_again(wor
     world.slot(0, TEXT)
     world.x.script = ["lost_before"]
     world.engine.tick(world.profile)
-    world.change("UPDATE tweets SET vain_reads = 3 WHERE status = 'unknown'")
+    world.change("UPDATE tweets SET inconclusive_reads = 3 WHERE status = 'unknown'")
     world.clock.pass_time(40)
     assert looked(world) == 1
     row = world.tweets()[1]
     assert (row.status, row.reason, row.x_tweet_id) == (TweetStatus.UNKNOWN, "duplicate", None)
-    assert (row.vain_reads, row.absent_reads) == (0, 0)
+    assert (row.inconclusive_reads, row.absent_reads) == (0, 0)
     assert (row.looked_at, row.next_attempt_at) == (world.clock.now(), None)
     assert decisions(world) == [("unknown", "on the timeline as 1000, which another tweet has already")]
     # X has said by now that it exists: from here on it is looked for when its age has doubled.

@@ -12,7 +12,7 @@ import pytest
 
 from bot.core.model import Posted
 from bot.core.states import TweetStatus
-from bot.engine.parts import Outcome, OutcomeKind
+from bot.engine.outcomes import Outcome, OutcomeKind
 from tests.engine.world import NOON, BreakableDatabase, Killed, World
 
 TEXT = "answered while others act"
@@ -147,7 +147,7 @@ def test_a_yes_at_any_moment_of_anothers_settling_counts_once(
     world.clock.pass_time(BEYOND_THE_LEASE)
     between = BreakableDatabase(world.manager, [*["ok"] * moment, answer], clock=world.clock)
     second = world.new_engine()
-    replace(second, parts=replace(second.parts, database=between)).tick(profile)
+    world.engine_with(replace(second.services, database=between)).tick(profile)
 
     assert heard.is_set()
     assert not first.is_alive()

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from bot.core.limits import Limits
 from bot.core.model import Posted
+from bot.core.spending.limits import Limits
 from bot.core.states import TweetStatus
-from bot.engine.parts import leased
-from bot.engine.posting_engine import PostingEngine
-from bot.engine.publishing import publish
+from bot.engine.leasing import leased
+from bot.engine.posting.posting_engine import PostingEngine
+from bot.engine.posting.publishing import publish
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import ScriptedX, VirtualClock, World
 
@@ -52,7 +52,8 @@ class SlowX(ScriptedX):
 
 def a_worker(world: World, skew: float) -> PostingEngine:
     engine = world.new_engine()
-    return PostingEngine(replace(engine.parts, clock=Machine(world.clock, timedelta(seconds=skew))))
+    clock = Machine(world.clock, timedelta(seconds=skew))
+    return world.engine_with(replace(engine.services, clock=clock))
 
 
 @pytest.mark.parametrize("skew", SKEWS)
@@ -93,8 +94,8 @@ def test_posts_of_two_workers_whose_clocks_differ_fill_one_day(world: World, ske
     workers = [a_worker(world, 0), a_worker(world, skew)]
     for number in range(8):
         world.slot(number * 60, f"text {number}")
-    limits = with_caps(world, Limits(posts_15min=3)).parts.limits
-    workers = [PostingEngine(replace(one.parts, limits=limits)) for one in workers]
+    limits = with_caps(world, Limits(posts_15min=3)).services.limits
+    workers = [world.engine_with(replace(one.services, limits=limits)) for one in workers]
     for number in range(14 * 3):
         workers[number % 2].tick(world.profile)
         world.clock.pass_time(20)
@@ -109,9 +110,9 @@ def test_no_call_is_made_that_the_lease_may_not_outlast_whatever_the_machines_cl
     """A lease of 90 seconds, a call of up to 60, and a process that slept in between."""
     world.slot(0, "after a nap")
     (tweet,) = world.tweets()
-    with leased(world.engine.parts, world.profile) as lease:
+    with leased(world.engine.context(world.profile)) as lease:
         assert lease is not None
         world.clock.pass_time(asleep)
         world.clock.jump(jump)
-        publish(world.engine.parts, world.profile, lease, tweet, spaced=True)
+        publish(world.engine.context(world.profile), lease, tweet, spaced=True)
     assert world.x.calls == calls

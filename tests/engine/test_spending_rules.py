@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from bot.core.drafts import ModelUsage
+from bot.core.codes import DecisionKind
 from bot.core.errors import Fatal, OutcomeUnknown, Refused, Retryable, ServiceError, SettingError
-from bot.core.limits import Limits, Wanted
-from bot.core.model import LivePost, RateWindow, Timeline
+from bot.core.model import LivePost, Timeline
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import Limits, Wanted
+from bot.core.spending.usage import ModelUsage
 from bot.core.states import CallKind, CallState
-from bot.engine.buying import buy_posts, state_after
-from bot.engine.limits_agent import READ_ME, READ_POSTS, READ_TIMELINE, WRITE_DRAFT, LimitsAgent
+from bot.engine.spending.limits_agent import READ_ME, READ_POSTS, READ_TIMELINE, WRITE_DRAFT, LimitsAgent
+from bot.engine.spending.paid_reads import PaidRead, buy_posts, state_after
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
 
@@ -25,7 +27,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def agent(world: World) -> LimitsAgent:
-    return world.engine.parts.limits
+    return world.engine.services.limits
 
 
 def test_endpoints_are_named_as_x_names_them() -> None:
@@ -94,8 +96,8 @@ def test_a_plan_says_what_a_post_of_it_costs(world: World) -> None:
     world.change("UPDATE plans SET posts_per_day = 6, spacing_seconds = 90, include_links = true")
     engine = with_caps(world, Limits(posts_24h=9), draft_usage=DRAFT)
     with world.manager.transaction() as tx:
-        limits = engine.parts.limits.limits(tx, world.profile_id)
-        nobodys = engine.parts.limits.limits(tx, None)
+        limits = engine.services.limits.limits(tx, world.profile_id)
+        nobodys = engine.services.limits.limits(tx, None)
     assert limits == Limits(
         posts_24h=9, spacing=timedelta(seconds=90), planned_per_day=6, cost_per_post=Decimal("1.45")
     )
@@ -110,7 +112,7 @@ def test_a_plan_without_links_and_models_costs_a_plain_post(world: World, agent:
 def in_force(world: World, caps: str) -> Limits:
     world.change("INSERT INTO bot_config (key, value) VALUES ('caps', CAST(:caps AS jsonb))", caps=caps)
     with world.manager.transaction() as tx:
-        return world.engine.parts.limits.limits(tx, None)
+        return world.engine.services.limits.limits(tx, None)
 
 
 @pytest.mark.parametrize(
@@ -193,15 +195,8 @@ def post(number: int) -> LivePost:
 
 
 def bought(world: World, read: Callable[[], Timeline], *, units: int = 10) -> Timeline | None:
-    return buy_posts(
-        world.engine.parts,
-        world.profile,
-        kind="audit",
-        endpoint=READ_TIMELINE,
-        price="own_post_read",
-        units=units,
-        read=read,
-    )
+    wanted = PaidRead(kind=DecisionKind.AUDIT, endpoint=READ_TIMELINE, price="own_post_read", units=units)
+    return buy_posts(world.context, wanted, read)
 
 
 def raising(error: ServiceError, served: int = 0) -> Callable[[], Timeline]:

@@ -8,11 +8,12 @@ from decimal import Decimal
 import pytest
 
 from bot.core.errors import DatabaseUnavailable, UsageUnreadable
-from bot.core.limits import Limits
+from bot.core.spending.limits import Limits
 from bot.core.states import TweetStatus
-from bot.engine.parts import OutcomeKind, leased
-from bot.engine.reconciling import Unsettled
-from bot.engine.writing_ahead import prepare_next
+from bot.engine.content.writing_ahead import prepare_next
+from bot.engine.leasing import leased
+from bot.engine.outcomes import OutcomeKind
+from bot.engine.posting.reconciling import Unsettled
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, Killed, World
 from tests.support.database_clock import set_clock
@@ -32,7 +33,7 @@ def test_an_idle_tick_says_when_the_next_slot_is_due(world: World) -> None:
 
 def test_a_tick_leaves_a_profile_alone_that_another_worker_holds(world: World) -> None:
     world.slot(0, "someone else's")
-    with leased(world.new_engine().parts, world.profile) as lease:
+    with leased(world.new_engine().context(world.profile)) as lease:
         assert lease is not None
         assert world.engine.tick(world.profile) == ()
         assert world.engine.settle(world.profile) is None
@@ -42,20 +43,20 @@ def test_a_tick_leaves_a_profile_alone_that_another_worker_holds(world: World) -
 
 def test_a_lease_holds_for_ninety_seconds_and_is_given_back(world: World) -> None:
     asked_at = world.clock.monotonic()
-    with leased(world.engine.parts, world.profile) as lease:
+    with leased(world.engine.context(world.profile)) as lease:
         assert lease is not None
-        assert lease.holder == world.engine.parts.settings.holder
+        assert lease.holder == world.engine.services.settings.holder
         assert lease.ends - asked_at == 90
-    with leased(world.new_engine().parts, world.profile) as following:
+    with leased(world.new_engine().context(world.profile)) as following:
         assert following is not None
         assert following.fencing > lease.fencing
 
 
 def test_a_lease_that_can_not_be_given_back_runs_out_by_itself(world: World) -> None:
-    with leased(world.engine.parts, world.profile):
+    with leased(world.engine.context(world.profile)):
         world.database.failures = ["down"]
     assert [event for event, _facts in world.log.events] == ["lease_not_released"]
-    with leased(world.new_engine().parts, world.profile) as lease:
+    with leased(world.new_engine().context(world.profile)) as lease:
         assert lease is None
 
 
@@ -86,7 +87,7 @@ def test_a_tick_that_fails_says_so_and_raises(breakable: World) -> None:
     with pytest.raises(UsageUnreadable) as raised:
         breakable.engine.tick(breakable.profile)
     assert decisions(breakable)[-1] == ("failed", "publish", raised.value.line)
-    with leased(breakable.new_engine().parts, breakable.profile) as lease:
+    with leased(breakable.new_engine().context(breakable.profile)) as lease:
         assert lease is not None
 
 
@@ -104,7 +105,7 @@ def test_a_post_is_blind_without_the_database(breakable: World) -> None:
 def test_a_draft_that_awaits_approval_is_told_and_not_posted(world: World) -> None:
     world.change("UPDATE profiles SET mode = 'review'")
     world.slot(0)
-    prepare_next(world.engine.parts, world.profile)
+    prepare_next(world.engine.context(world.profile))
     assert world.engine.tick(world.profile) == ()
     (row,) = world.tweets()
     assert row.status is TweetStatus.AWAITING_APPROVAL
@@ -123,7 +124,13 @@ def test_a_dry_run_shows_the_post_and_skips_its_slot(world: World) -> None:
     assert outcome.tweet is not None
     assert world.rows("SELECT status, reason FROM posting_schedule") == [("skipped", "dry_run")]
     assert world.rows("SELECT verdict, kind, reason, slot_id, tweet_id FROM decisions") == [
-        ("dry_run", "publish", outcome.verdict.reason, outcome.tweet.slot_id, outcome.tweet.id)
+        (
+            "dry_run",
+            "publish",
+            f"would allow: {outcome.verdict.reason}",
+            outcome.tweet.slot_id,
+            outcome.tweet.id,
+        )
     ]
     assert world.rows("SELECT count(*) FROM api_calls") == [(0,)]
     assert world.x.calls == 0
@@ -132,7 +139,7 @@ def test_a_dry_run_shows_the_post_and_skips_its_slot(world: World) -> None:
 def test_a_slot_without_a_draft_is_written_for_and_posted(world: World) -> None:
     world.slot(0)
     assert world.engine.tick(world.profile) == ()
-    prepare_next(world.engine.parts, world.profile)
+    prepare_next(world.engine.context(world.profile))
     (outcome,) = world.engine.tick(world.profile)
     assert outcome.kind is OutcomeKind.POSTED
     assert [post.text for post in world.x.posts] == ["Fact number 0 about the sea."]
@@ -146,7 +153,7 @@ def test_a_slot_for_which_the_guard_takes_no_draft_says_why(world: World) -> Non
         for number, item in enumerate(world.sources.items)
     )
     world.slot(0)
-    assert prepare_next(world.engine.parts, world.profile) is None
+    assert prepare_next(world.engine.context(world.profile)) is None
     (slot,) = world.rows("SELECT id, status FROM posting_schedule")
     ((verdict, reason, slot_id),) = world.rows(
         "SELECT verdict, reason, slot_id FROM decisions WHERE kind = 'prepare'"

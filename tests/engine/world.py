@@ -7,14 +7,15 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text as sql
 
-from bot.core.drafts import Draft, DraftRequest, ModelUsage, Source, SourceItem, SourceReading
+from bot.core.content.drafts import Draft, DraftRequest, SourceItem, SourceReading
+from bot.core.content.text import fingerprint
 from bot.core.errors import (
     DatabaseUnavailable,
     Fatal,
@@ -23,13 +24,14 @@ from bot.core.errors import (
     Retryable,
     SourceUnreadable,
 )
-from bot.core.limits import Limits
-from bot.core.model import Account, LivePost, Posted, Profile, RateWindow, Timeline, Tweet
-from bot.core.pricing import LISTED
-from bot.core.text import fingerprint
-from bot.engine.limits_agent import LimitsAgent
-from bot.engine.parts import EngineSettings, Parts
-from bot.engine.posting_engine import PostingEngine
+from bot.core.model import Account, LivePost, Posted, Profile, Source, Timeline, Tweet
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import Limits
+from bot.core.spending.pricing import LISTED
+from bot.core.spending.usage import ModelUsage
+from bot.engine.context import EngineSettings, ProfileContext, Services
+from bot.engine.posting.posting_engine import PostingEngine
+from bot.engine.spending.limits_agent import LimitsAgent
 from bot.store.manager import DatabaseManager, StoreTransaction
 from tests.support.database_clock import make_settable, set_clock
 
@@ -85,6 +87,7 @@ class SilentLog:
 
     warning = info
     error = info
+    exception = info
 
 
 @dataclass
@@ -281,20 +284,37 @@ class World:
 
     def new_engine(self, **settings: Any) -> PostingEngine:
         """A process: its own name on leases, nothing remembered."""
-        return PostingEngine(
-            Parts(
+        return self.engine_with(
+            Services(
                 database=self.database,
-                x=self.x,
-                sources=self.sources,
-                writer=self.writer,
                 limits=LimitsAgent(caps=self.caps, listed=LISTED, new_id=uuid.uuid4),
                 clock=self.clock,
-                rng=self.rng,
                 new_id=uuid.uuid4,
                 log=self.log,
                 settings=EngineSettings(holder=f"worker-{uuid.uuid4()}", **settings),
             )
         )
+
+    def engine_with(self, services: Services) -> PostingEngine:
+        """A process with services of its own; the account is the world's, as it is when it is used."""
+
+        def context(profile: Profile) -> ProfileContext:
+            shared = {field.name: getattr(services, field.name) for field in fields(Services)}
+            return ProfileContext(
+                **shared,
+                profile=profile,
+                x=self.x,
+                sources=self.sources,
+                writer=self.writer,
+                rng=self.rng,
+            )
+
+        return PostingEngine(services=services, context=context)
+
+    @property
+    def context(self) -> ProfileContext:
+        """The profile as its row says now, for this process."""
+        return self.engine.context(self.profile)
 
     @property
     def profile(self) -> Profile:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import URL
 
-from bot.core.settling import DUPLICATE
+from bot.core.posting.settling import DUPLICATE
 from bot.sandbox import Sandbox
 from tests.faults.cases import CLOSED, UNFINDABLE, Case, Cell, Way
 from tests.faults.gate import Gate

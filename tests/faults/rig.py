@@ -17,11 +17,11 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import URL, Engine, create_engine, insert, text
 
+from bot.core.content.text import fingerprint
 from bot.core.states import LatePolicy, Mode, PlanStatus, TweetStatus
-from bot.core.text import fingerprint
 from bot.sandbox import Sandbox
 from bot.store.connect import create_engine_for
-from bot.store.tables import ConfigRow, PlanRow, ProfileRow, SlotRow, TweetRow
+from bot.store.rows.posting import CONFIG, PLANS, PROFILES, SLOTS, TWEETS
 from tests.faults import truth
 from tests.support.processes import BotProcess, Result
 from tests.support.warm import WarmProcess
@@ -94,7 +94,7 @@ class Rig:
             self.x.configure(duplicate_window_seconds=0)
         with self.engine.begin() as connection:
             connection.execute(
-                insert(ProfileRow).values(
+                insert(PROFILES).values(
                     id=self.profile_id,
                     auth_user_id=uuid4(),
                     handle=self.x.username,
@@ -104,7 +104,7 @@ class Rig:
                 )
             )
             connection.execute(
-                insert(PlanRow).values(
+                insert(PLANS).values(
                     id=self.plan_id,
                     profile_id=self.profile_id,
                     status=PlanStatus.ACTIVE,
@@ -114,7 +114,7 @@ class Rig:
                     late_tolerance_seconds=int(self.tolerance.total_seconds()),
                 )
             )
-            connection.execute(insert(ConfigRow).values(key="caps", value={"posts_15min": ROOMY}))
+            connection.execute(insert(CONFIG).values(key="caps", value={"posts_15min": ROOMY}))
 
     @cached_property
     def engine(self) -> Engine:
@@ -170,14 +170,14 @@ class Rig:
         slot_id, ids = uuid4(), [uuid4() for _ in range(parts)]
         with self.engine.begin() as connection:
             connection.execute(
-                insert(SlotRow).values(
+                insert(SLOTS).values(
                     id=slot_id, profile_id=self.profile_id, plan_id=self.plan_id, due_at=due or now()
                 )
             )
             for part, tweet_id in enumerate(ids if draft else (), start=1):
                 words = f"{_FLAVOURS[number % len(_FLAVOURS)]} {number}.{part}: {uuid4().hex}"
                 connection.execute(
-                    insert(TweetRow).values(
+                    insert(TWEETS).values(
                         id=tweet_id,
                         profile_id=self.profile_id,
                         slot_id=slot_id if part == 1 else None,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bot.core.settling import DUPLICATE_REFUSED
+from bot.core.posting.settling import DUPLICATE_REFUSED
 from bot.sandbox import Post
 
 AT_REST = frozenset({"posted", "failed", "rejected"})

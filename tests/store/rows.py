@@ -13,9 +13,10 @@ from uuid import uuid4
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL
 
-from bot.core.limits import CREATE_POST, Usage
-from bot.core.model import Call, CallId, DecisionRecord, Profile, ProfileId, RateWindow, Tweet, TweetId
-from bot.core.schedule import SlotWish
+from bot.core.model import Call, CallId, DecisionRecord, Profile, ProfileId, Tweet, TweetId
+from bot.core.posting.schedule import SlotWish
+from bot.core.rates import RateWindow
+from bot.core.spending.limits import CREATE_POST, Usage
 from bot.core.states import CallKind, TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
 

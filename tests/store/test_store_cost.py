@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, Connection, event, text
 
-from bot.core.limits import CREATE_POST
 from bot.core.model import Plan, Profile, SlotId, TweetId
+from bot.core.spending.limits import CREATE_POST
 from bot.core.states import TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
 from tests.conftest import admin

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from bot.core.errors import ForbiddenTransition
-from bot.core.limits import Limits, Spent, Usage, decide
 from bot.core.model import CallId, Profile
+from bot.core.spending.limits import Limits, Spent, Usage, decide
 from bot.core.states import CALL_TRANSITIONS, CallKind, CallState
 from bot.store.manager import DatabaseManager
 from tests.store.rows import DAY, HOUR, NOW, a_call, a_tweet, usage_of

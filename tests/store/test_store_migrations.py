@@ -19,8 +19,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, text
 
-from bot.store.base import Base
 from bot.store.manager import DatabaseManager
+from bot.store.rows.base import METADATA
 from bot.store.schema import HEAD, migrate, require_head, revision
 from tests.conftest import admin
 from tests.store.conftest import OwnServer
@@ -273,7 +273,7 @@ def test_a_profile_that_the_bot_may_not_have_made_is_pointed_out(
 def counts(connection: Connection) -> dict[str, int]:
     return {
         table: connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0
-        for table in sorted(Base.metadata.tables)
+        for table in sorted(METADATA.tables)
     }
 
 
@@ -397,7 +397,7 @@ def test_head_is_alembics_head() -> None:
 def test_alembic_finds_no_difference_from_the_models(manager: DatabaseManager) -> None:
     with manager.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, METADATA) == []
 
 
 def test_tables_made_from_the_models_look_the_same_in_the_catalogue(
@@ -405,7 +405,7 @@ def test_tables_made_from_the_models_look_the_same_in_the_catalogue(
 ) -> None:
     from_models = DatabaseManager(empty_url)
     with from_models.engine.begin() as connection:
-        Base.metadata.create_all(connection)
+        METADATA.create_all(connection)
         expected = portrait(connection, PORTRAIT)
     from_models.close()
 
@@ -421,7 +421,7 @@ def test_tables_made_from_the_models_look_the_same_in_the_catalogue(
 
 def test_every_enum_has_exactly_the_models_values(manager: DatabaseManager) -> None:
     modelled: dict[str, list[str]] = defaultdict(list)
-    for column in (column for table in Base.metadata.tables.values() for column in table.columns):
+    for column in (column for table in METADATA.tables.values() for column in table.columns):
         values = getattr(column.type, "enums", None)
         if values:
             modelled[str(column.type.name)] = list(values)  # type: ignore[attr-defined]  # an Enum has a name

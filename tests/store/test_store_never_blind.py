@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import URL, text
 
 from bot.core.errors import UsageUnreadable
-from bot.core.limits import Spent
 from bot.core.model import Profile, TweetId
+from bot.core.spending.limits import Spent
 from bot.store.foundations import missing_foundations
 from bot.store.manager import DatabaseManager
 from tests.conftest import admin

@@ -7,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from bot.core.errors import RowUnreadable, UsageUnreadable
-from bot.core.limits import CREATE_POST
 from bot.core.model import Profile
+from bot.core.spending.limits import CREATE_POST
 from bot.store.manager import DatabaseManager
 from tests.store.rows import NOW, a_call, a_decision, a_window, a_wish, usage_of
 

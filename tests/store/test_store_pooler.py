@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import URL, text
 
 from bot.core.errors import BotError, LeaseLost
-from bot.core.limits import CREATE_POST
+from bot.core.spending.limits import CREATE_POST
 from bot.core.states import CallState, SlotStatus, TweetStatus
 from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate, missing_constraints, missing_tables, require_head

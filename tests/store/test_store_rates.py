@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from bot.core.limits import CREATE_POST, EVERY_ENDPOINT, Limits, decide
 from bot.core.model import Call, Profile
+from bot.core.spending.limits import CREATE_POST, EVERY_ENDPOINT, Limits, decide
 from bot.core.states import CallKind, CallState
 from bot.store.manager import DatabaseManager
 from tests.store.rows import DAY, HOUR, NOW, a_call, a_window, usage_of

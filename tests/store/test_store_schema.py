@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import URL, text
 
 from bot.core.errors import SchemaOutdated
-from bot.store.base import Base
 from bot.store.manager import DatabaseManager
+from bot.store.rows.base import METADATA
 from bot.store.schema import (
     HEAD,
     UPSERT_TARGETS,
@@ -29,7 +29,7 @@ def test_an_empty_database_has_no_revision_and_lacks_every_table(empty_url: URL)
     manager = DatabaseManager(empty_url)
 
     assert revision(manager) is None
-    assert missing_tables(manager) == sorted(Base.metadata.tables)
+    assert missing_tables(manager) == sorted(METADATA.tables)
     assert refusal(manager).line.endswith("has no tables yet - run: alembic upgrade head")
     manager.close()
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from bot.core.errors import ForbiddenTransition
 from bot.core.model import Plan, Profile, Slot, SlotId
-from bot.core.schedule import SlotWish
+from bot.core.posting.schedule import SlotWish
 from bot.core.states import SLOT_TRANSITIONS, SlotStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
 from tests.store.rows import DAY, HOUR, NOW, a_wish

@@ -18,9 +18,9 @@ from sqlalchemy.types import NullType
 from bot import store
 from bot.core.model import Profile
 from bot.core.states import TweetStatus
-from bot.store.base import Base
 from bot.store.manager import DatabaseManager
-from bot.store.tables import ProfileRow, SlotRow
+from bot.store.rows.base import METADATA
+from bot.store.rows.posting import PROFILES, SLOTS
 from tests.store.rows import HOUR, NOW, a_posted, a_tweet, a_wish, one_row_everywhere
 
 PROMISED: dict[str, tuple[set[str], set[tuple[str, ...]]]] = {
@@ -133,12 +133,12 @@ def test_updated_at_and_created_at_are_kept_by_the_database(manager: DatabaseMan
         one_row_everywhere(tx, "ada")
         tx.config.put("paused", value=False)
         tx.connection.execute(text("SELECT track_twitter_usage(1, 1)"))
-        before = {table: _stamps(tx.connection, table)["created_at"] for table in Base.metadata.tables}
+        before = {table: _stamps(tx.connection, table)["created_at"] for table in METADATA.tables}
 
     wrong = {}
     with manager.transaction() as tx:
         begun = tx.connection.scalar(text("SELECT now()"))
-        for table in Base.metadata.tables:
+        for table in METADATA.tables:
             # Daily rows are written by the ledger's trigger, and by no hand.
             touch = f"UPDATE {table} SET updated_at = 'epoch', created_at = 'epoch'"
             if table == "api_usage_tracking":
@@ -167,7 +167,7 @@ def test_a_moment_refuses_a_naive_datetime(manager: DatabaseManager, profile: Pr
     with pytest.raises(StatementError, match="naive datetime"), manager.transaction() as tx:
         tx.slots.overdue(profile.id, now=naive)
     with pytest.raises(StatementError, match="naive datetime"), manager.transaction() as tx:
-        tx.connection.execute(SlotRow.__table__.insert().values(profile_id=profile.id, due_at=naive))  # type: ignore[attr-defined]  # a Table
+        tx.connection.execute(SLOTS.insert().values(profile_id=profile.id, due_at=naive))
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/St_Johns", "UTC"])
@@ -180,7 +180,7 @@ def test_a_moment_comes_back_in_utc_whatever_the_session_and_the_writer_say(
         plan = tx.profiles.start_plan(profile.id, posts_per_day=1)
         tx.slots.add(profile.id, plan, [a_wish(local)])
         (slot,) = tx.slots.upcoming(profile.id, after=NOW - HOUR, before=NOW)
-        created = tx.connection.scalar(select(ProfileRow.created_at))
+        created = tx.connection.scalar(select(PROFILES.c.created_at))
 
     assert slot.due_at == NOW
     assert slot.due_at.tzinfo is UTC
@@ -194,7 +194,7 @@ def test_a_deleted_profile_takes_its_rows_along_but_not_what_was_spent(manager: 
         tx.connection.execute(text("DELETE FROM profiles WHERE id = :id"), {"id": gone})
         left = {
             table: tx.connection.scalar(text(f"SELECT count(*) FROM {table}"))
-            for table in sorted(Base.metadata.tables)
+            for table in sorted(METADATA.tables)
         }
 
     assert {table for table, count in left.items() if count} == {"api_calls", "api_usage_tracking"}

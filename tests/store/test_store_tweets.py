@@ -9,9 +9,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from bot.core.drafts import Source
 from bot.core.errors import ForbiddenTransition, IdTaken
-from bot.core.model import Profile, TweetId
+from bot.core.model import Profile, Source, TweetId
 from bot.core.states import TWEET_TRANSITIONS, Origin, SlotStatus, TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
 from tests.store.rows import DAY, HOUR, NOW, a_posted, a_tweet, a_wish
@@ -63,7 +62,7 @@ def test_a_tweet_comes_back_as_it_was(manager: DatabaseManager, profile: Profile
         attempts=2,
         resends=1,
         absent_reads=3,
-        vain_reads=2,
+        inconclusive_reads=2,
         looked_at=NOW,
         next_attempt_at=NOW + HOUR,
         reason="adopted",

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.store.base import Base
 from bot.store.manager import DatabaseManager
+from bot.store.rows import posting, spending
 from bot.store.schema import UPSERT_TARGETS
 from tests.store.rows import ROOT
 
@@ -51,7 +51,8 @@ def _called(call: ast.Call) -> str:
 def _table(insert: ast.Call) -> str:
     row = insert.args[0]
     assert isinstance(row, ast.Name)
-    return next(str(one.__tablename__) for one in Base.__subclasses__() if one.__name__ == row.id)
+    room = posting if hasattr(posting, row.id) else spending
+    return str(getattr(room, row.id).name)
 
 
 def _target(conflict: ast.Call) -> tuple[str, ...] | None:

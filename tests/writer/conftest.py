@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.drafts import Source, SourceItem
-from bot.writer import SourceReader
+from bot.core.content.drafts import SourceItem
+from bot.core.model import Source
+from bot.sources.reader import SourceReader
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

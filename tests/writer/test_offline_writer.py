@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twitter_text import extract_urls, parse_tweet
 
-from bot.core.drafts import DraftRequest, Source, SourceItem
+from bot.core.content.drafts import DraftRequest, SourceItem
 from bot.core.errors import WriterFailed
-from bot.writer import OfflineWriter
-from bot.writer.notes import read_notes
+from bot.core.model import Source
+from bot.sources.notes import read_notes
+from bot.writer.offline import OfflineWriter
 from bot.writer.sentences import can_stand_alone, sentences
 from tests.writer.conftest import ItemMaker
 
@@ -246,7 +247,7 @@ def test_whatever_the_source_says_a_draft_is_valid_and_only_quotes(
 
 def test_importing_the_room_loads_no_heavy_library() -> None:
     code = (
-        "import sys; import bot.writer; from bot.writer import OfflineWriter, OpenAIWriter, SourceReader; "
+        "import sys; import bot.sources.reader, bot.writer.offline, bot.writer.openai_writer; "
         "heavy = {'openai', 'trafilatura', 'feedparser', 'markdown_it', 'twitter_text', 'requests'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -11,9 +11,10 @@ from time import monotonic
 import pytest
 from twitter_text import parse_tweet
 
-from bot.core.drafts import DraftRequest
+from bot.core.content.drafts import DraftRequest
 from bot.core.errors import Fatal, Retryable, WriterFailed
-from bot.writer import DraftRefused, ModelUnavailable, OpenAIWriter
+from bot.writer.errors import DraftRefused, ModelUnavailable
+from bot.writer.openai_writer import OpenAIWriter
 from tests.support.processes import eventually
 from tests.writer.conftest import ItemMaker
 from tests.writer.stub_model import Misbehaviour, StubModel

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from bot.core.errors import SourceUnreadable
-from bot.writer.addresses import is_public
-from bot.writer.fetch import Body
-from bot.writer.parser import Abandoned, Parser
+from bot.sources.addresses import is_public
+from bot.sources.fetch import Body
+from bot.sources.parser import Abandoned, Parser
 from tests.support.processes import eventually
 from tests.writer import hostile_server as ways
 from tests.writer.conftest import NOW, Web, source_reader
@@ -97,7 +97,7 @@ def test_a_name_that_hangs_holds_nobody_up_and_is_not_asked_twice(
         raise OSError("no such name")
 
     # No resolver of the machine can be made to hang.
-    monkeypatch.setattr("bot.writer.addresses.socket.getaddrinfo", hang)
+    monkeypatch.setattr("bot.sources.addresses.socket.getaddrinfo", hang)
     reader = source_reader(["http://slow.example/", good], fetch_timeout=0.2, reading_timeout=20)
     assert "no answer within 0.2 s" in reader.read().problems[0]
     assert "an earlier read of it hangs" in reader.read().problems[0]
@@ -157,9 +157,9 @@ def test_a_redirect_to_an_address_inside_is_refused(web: Web, monkeypatch: pytes
         )
 
     # A name of the public internet that leads to the test's server.
-    monkeypatch.setattr("bot.writer.addresses.socket.getaddrinfo", public_name)
+    monkeypatch.setattr("bot.sources.addresses.socket.getaddrinfo", public_name)
     answers = iter([True, False])
-    monkeypatch.setattr("bot.writer.addresses.is_public", lambda _address: next(answers))
+    monkeypatch.setattr("bot.sources.addresses.is_public", lambda _address: next(answers))
     with pytest.raises(SourceUnreadable, match="not on the public internet"):
         source_reader([start.replace("127.0.0.1", "public.example")], private=False).read()
     assert [path for path, _ in web.asked] == ["/start"]
@@ -243,7 +243,7 @@ def test_a_source_that_breaks_its_reader_leaves_the_others(
         raise RuntimeError("nobody thought of this")
 
     # What nobody thought of has no document that shows it.
-    monkeypatch.setattr("bot.writer.fetch._get", broken)
+    monkeypatch.setattr("bot.sources.fetch._get", broken)
     url = web.put("/a", NOTE)
     reading = source_reader([url, good]).read()
     assert [item.text for item in reading.items] == [NOTE]
@@ -307,8 +307,8 @@ def test_the_parsers_process_knows_no_secret(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("text", [NOTE, SLOW], ids=["waiting", "in_a_document"])
 def test_the_parser_ends_when_the_bot_is_killed(text: str) -> None:
     code = (
-        "import sys; from datetime import datetime, UTC; from bot.writer.fetch import Body;"
-        "from bot.writer.parser import Parser; parser = Parser(seconds=1);"
+        "import sys; from datetime import datetime, UTC; from bot.sources.fetch import Body;"
+        "from bot.sources.parser import Parser; parser = Parser(seconds=1);"
         f"parser.read(Body(content={NOTE!r}.encode()), name='a', now=datetime(2026, 1, 1, tzinfo=UTC));"
         "print(parser._process.pid, flush=True);"
         f"parser.read(Body(content={text!r}.encode()), name='a', now=datetime(2026, 1, 1, tzinfo=UTC));"

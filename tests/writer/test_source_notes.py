@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from bot.core.errors import SourceUnreadable
-from bot.writer.notes import read_notes
+from bot.sources.notes import read_notes
 from tests.writer.conftest import source_reader
 
 NOTE = "Rain fell on the northern hills for nine days, and the reservoirs are full again at last."

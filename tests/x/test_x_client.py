@@ -11,7 +11,8 @@ import pytest
 from oauthlib.oauth1.rfc5849 import signature
 
 from bot.core.errors import Refused, Retryable
-from bot.core.model import Account, LivePost, RateWindow
+from bot.core.model import Account, LivePost
+from bot.core.rates import RateWindow
 
 if TYPE_CHECKING:
     from bot.x.client import XClient

@@ -12,7 +12,7 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError
 from bot.core.errors import Fatal, OutcomeUnknown, Retryable, ServiceError
 from bot.x import session
 from bot.x.answers import silence
-from bot.x.line import Deadline
+from bot.x.connection import Deadline
 from tests.x.conftest import answer
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What may be said: texts as X counts them, drafts, and the guard."""

@@ -1,0 +1,1 @@
+"""What may be spent: usage, limits, prices and the forecast."""

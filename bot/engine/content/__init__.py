@@ -1,0 +1,1 @@
+"""Writes drafts ahead of their slots."""

@@ -1,0 +1,79 @@
+"""Write ahead: the drafts of coming slots, and of due ones, while posting goes on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from bot.core.codes import DecisionKind, Ruling
+from bot.core.errors import BotError
+from bot.core.model import Plan, Slot, Tweet
+from bot.core.posting.schedule import tolerance
+from bot.core.spending.limits import Wait, closed_beyond
+from bot.core.states import SlotStatus
+from bot.engine.content.preparing import Brief, Prepared, write_draft
+from bot.engine.context import ProfileContext
+from bot.engine.outcomes import Outcome
+
+
+def prepare_next(context: ProfileContext) -> Tweet | None:
+    """Gives the first slot without a draft one, from those that are due up to those ahead; one a call.
+
+    Writing may take minutes, so that it holds no lease: the slot alone is claimed, and the claim of
+    a writer that was killed runs out.
+
+    Raises:
+        BotError: there is no draft; a decision row says why, and the next try is put off.
+    """
+    now, settings = context.clock.now(), context.settings
+    with context.database.transaction() as tx:
+        plan = tx.profiles.active_plan(context.profile.id)
+        oldest = now - tolerance(plan)
+        slot = tx.slots.to_write(context.profile.id, after=oldest, before=now + settings.prepare_ahead)
+        if slot is None or not tx.slots.claim_writing(slot.id, by=settings.holder, span=settings.write_time):
+            return None
+    brief = Brief(plan=plan, slot=slot, topic=slot.topic)
+    done: Prepared | Outcome | None = None
+    try:
+        done = _prepare(context, brief, slot)
+    finally:
+        if not isinstance(done, Prepared):
+            _leave_for_later(context, slot)
+    if isinstance(done, Prepared):
+        return done.tweet
+    _explain(context, plan, slot, done)
+    return None
+
+
+def _prepare(context: ProfileContext, brief: Brief, slot: Slot) -> Prepared | Outcome:
+    """A draft left over from a missed slot, else a new one."""
+    with context.database.transaction() as tx:
+        left = tx.tweets.left_over(context.profile.id)
+        if left is not None and tx.slots.still_to_write(slot.id):
+            context.log.info("draft_moved", tweet=str(left.id), slot=str(slot.id))
+            return Prepared(tweet=tx.tweets.note(left.id, slot_id=slot.id))
+    return write_draft(context, brief)
+
+
+def _leave_for_later(context: ProfileContext, slot: Slot) -> None:
+    settings = context.settings
+    with suppress(BotError), context.database.transaction() as tx:
+        tx.slots.put_off_writing(slot.id, first=settings.write_pause, longest=settings.write_pause_longest)
+
+
+def _explain(context: ProfileContext, plan: Plan | None, slot: Slot, outcome: Outcome) -> None:
+    """Says why there is no draft, and gives a due slot up whose limit stays closed for too long."""
+    now = context.clock.now()
+    last = slot.due_at + tolerance(plan)
+    verdict = outcome.verdict
+    with context.database.transaction() as tx:
+        if verdict is None:
+            # A limit that was weighed has left its row already.
+            reason = outcome.detail or outcome.reason or ""
+            context.decisions(tx, DecisionKind.PREPARE, now=now).note(
+                Ruling(outcome.kind.value), reason, slot=slot
+            )
+        if not isinstance(verdict, Wait) or slot.due_at > now or not closed_beyond(verdict, last):
+            return
+        if tx.slots.still_to_write(slot.id):
+            tx.slots.move(slot.id, SlotStatus.EXPIRED, reason=verdict.limit)
+            context.log.info("slot_given_up", slot=str(slot.id), limit=verdict.limit, until=verdict.until)

@@ -1,0 +1,1 @@
+"""Plans the coming slots."""

@@ -1,0 +1,52 @@
+"""Plan: fills the next days with slots from the active plan."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bot.core.codes import DecisionKind, Ruling
+from bot.core.model import Plan
+from bot.core.posting.schedule import days_to_plan, wishes
+from bot.engine.context import ProfileContext
+from bot.ports import Transaction
+
+
+def ensure_plan(context: ProfileContext, *, posts_per_day: int) -> Plan:
+    """Gives the profile an active plan with so many posts a day."""
+    with context.database.transaction() as tx:
+        # Two workers that start at once must not both find none.
+        tx.ledger.lock()
+        plan = tx.profiles.active_plan(context.profile.id)
+        if plan is not None and plan.posts_per_day == posts_per_day:
+            return plan
+        started = tx.profiles.start_plan(context.profile.id, posts_per_day=posts_per_day)
+        context.log.info("plan_started", profile=context.profile.handle, posts_per_day=posts_per_day)
+        return started
+
+
+def fill_schedule(context: ProfileContext) -> int:
+    """Adds the slots of days that are not planned yet; never one in the past."""
+    with context.database.transaction() as tx:
+        now = context.clock.now()
+        plan = tx.profiles.active_plan(context.profile.id)
+        if plan is None:
+            return 0
+        added = _add_days(context, tx, plan, now)
+        if added:
+            reason = f"{added} slots for the next {context.settings.plan_days} days"
+            context.decisions(tx, DecisionKind.PLAN, now=now).note(Ruling.PLANNED, reason)
+            context.log.info("slots_planned", profile=context.profile.handle, slots=added)
+    return added
+
+
+def _add_days(context: ProfileContext, tx: Transaction, plan: Plan, now: datetime) -> int:
+    days = days_to_plan(zone=context.profile.timezone, now=now, days=context.settings.plan_days)
+    filled = tx.slots.planned_days(context.profile.id, plan, since=days[0])
+    coming = [
+        wish
+        for day in days
+        if day not in filled
+        for wish in wishes(plan, zone=context.profile.timezone, day=day)
+        if wish.due_at > now
+    ]
+    return tx.slots.add(context.profile.id, plan, coming)

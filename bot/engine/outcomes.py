@@ -1,0 +1,46 @@
+"""How a wish to post ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from bot.core.model import Tweet
+from bot.core.spending.limits import Verdict
+from bot.core.states import TweetStatus
+
+
+class OutcomeKind(StrEnum):
+    """How one wish to post ended."""
+
+    POSTED = "posted"
+    DRY_RUN = "dry_run"
+    AWAITING_APPROVAL = "awaiting_approval"
+    WAITING = "waiting"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """The end of one wish to post, with everything that explains it.
+
+    `reason` is a code for programs, `detail` a line for people, `parts` a thread's rows in order.
+    """
+
+    kind: OutcomeKind
+    reason: str | None = None
+    detail: str = ""
+    tweet: Tweet | None = None
+    verdict: Verdict | None = None
+    cost_usd: Decimal = Decimal(0)
+    parts: Sequence[Tweet] = ()
+
+    @property
+    def queued(self) -> bool:
+        """Whether the worker posts it later."""
+        waits = self.kind is OutcomeKind.WAITING and self.tweet is not None
+        return waits and self.tweet.status is TweetStatus.APPROVED  # type: ignore[union-attr]  # it waits

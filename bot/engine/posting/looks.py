@@ -1,0 +1,153 @@
+"""What one look at the timeline means for one unknown tweet, written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.core.codes import DecisionKind, Ruling
+from bot.core.model import LivePost, Timeline, Tweet
+from bot.core.posting.settling import (
+    ADOPTED,
+    DUPLICATE,
+    DUPLICATE_REFUSED,
+    UNSEEN,
+    Absence,
+    exists,
+    is_over,
+    judge_absence,
+    pause_after,
+)
+from bot.core.states import CallState, SlotStatus, TweetStatus
+from bot.engine.context import ProfileContext
+from bot.engine.posting.threads import break_thread, finish_slot, open_next_part
+from bot.ports import Transaction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """One unknown tweet under one look at the timeline, inside one transaction."""
+
+    context: ProfileContext
+    tx: Transaction
+    tweet: Tweet
+    now: datetime
+
+    def note(self, ruling: Ruling, reason: str) -> None:
+        """Leaves a decision row."""
+        decisions = self.context.decisions(self.tx, DecisionKind.RECONCILE, now=self.now)
+        decisions.note(ruling, reason, tweet=self.tweet)
+
+    def adopt(self, found: LivePost) -> None:
+        """The post exists: the row takes its id."""
+        adopted = self.tx.tweets.change(
+            self.tweet.id,
+            TweetStatus.POSTED,
+            x_tweet_id=found.x_tweet_id,
+            # Clocks differ, but it was there before it was found.
+            posted_at=min(max(found.created_at or self.now, self.tweet.intent_at or self.now), self.now),
+            reason=ADOPTED,
+        )
+        for call in self.tx.ledger.of_tweet(self.tweet.id):
+            self.tx.ledger.change(call.id, CallState.SETTLED)
+            self.tx.rates.count_unheard(call)
+        finish_slot(self.tx, adopted, SlotStatus.DONE)
+        open_next_part(self.tx, adopted)
+        self.note(Ruling.ADOPTED, f"found on the timeline as {found.x_tweet_id}")
+        self.context.log.info("tweet_adopted", tweet=str(self.tweet.id), x_tweet_id=found.x_tweet_id)
+
+    def unproven(self, timeline: Timeline) -> None:
+        """The text was not there, which says nothing."""
+        self.note(
+            Ruling.UNKNOWN,
+            "the timeline is longer than one read shows"
+            if timeline.whole
+            else "the timeline's answer is not whole: what it leaves out may be there",
+        )
+        self.tx.tweets.note(self.tweet.id, looked_at=self.now)
+        self.end_if_over()
+
+    def tell_unseen(self) -> None:
+        """From here on nothing new waits for a text that X says is there and doesn't show."""
+        self.tx.tweets.note(self.tweet.id, reason=UNSEEN)
+        self.note(
+            Ruling.UNSEEN,
+            "X calls it a duplicate, but its timeline does not show it: it counts as posted and is looked "
+            "for ever more seldom for a day; nothing new waits for it any more",
+        )
+        self.context.log.warning(
+            "duplicate_unseen", tweet=str(self.tweet.id), profile=self.context.profile.handle
+        )
+
+    def absent(self) -> None:
+        """The text was not there, by a read that would have shown it."""
+        absence = judge_absence(self.tweet, now=self.now, delay=self.context.settings.settle_delay)
+        if absence is Absence.RESEND:
+            self._resend()
+        elif absence is Absence.GIVE_UP:
+            self._give_up()
+        else:
+            counted = absence is Absence.COUNTS
+            looked = self.tx.tweets.note(
+                self.tweet.id,
+                looked_at=self.now,
+                absent_reads=self.tweet.absent_reads + counted,
+                inconclusive_reads=0,
+                next_attempt_at=self._next_look(),
+            )
+            if counted and looked.absent_reads == 1:
+                self.note(Ruling.UNKNOWN, "not on the timeline yet")
+
+    def elsewhere(self, found: LivePost) -> None:
+        """The text is there, under an id that another row holds: it is neither adopted nor absent."""
+        self.tx.tweets.note(
+            self.tweet.id, looked_at=self.now, inconclusive_reads=0, next_attempt_at=self._next_look()
+        )
+        if not exists(self.tweet):
+            self.tx.tweets.note(self.tweet.id, reason=DUPLICATE)
+            self.note(
+                Ruling.UNKNOWN, f"on the timeline as {found.x_tweet_id}, which another tweet has already"
+            )
+        self.end_if_over()
+
+    def end_if_over(self) -> None:
+        """Ends the search for a text that exists and was looked for for long enough."""
+        if is_over(self.tweet, now=self.now):
+            self._give_up()
+
+    def _next_look(self) -> datetime | None:
+        """When what has to be looked for long is looked for next; spacing alone holds for the others."""
+        fresh = replace(self.tweet, inconclusive_reads=0)
+        long = exists(fresh) or fresh.resends
+        pause = pause_after(fresh, now=self.now, delay=self.context.settings.settle_delay)
+        return self.now + pause if long else None
+
+    def _resend(self) -> None:
+        self._close_calls(CallState.RELEASED)
+        self.tx.tweets.change(
+            self.tweet.id,
+            TweetStatus.APPROVED,
+            resends=self.tweet.resends + 1,
+            looked_at=self.now,
+            next_attempt_at=self.now,
+            reason="absent",
+        )
+        self.note(Ruling.RESEND, "stayed absent from the timeline over two looks")
+        self.context.log.info("tweet_absent", tweet=str(self.tweet.id), next="resend")
+
+    def _give_up(self) -> None:
+        """It will not be found: what X said exists counts as posted for good, anything else never was."""
+        duplicate = exists(self.tweet)
+        self._close_calls(CallState.SETTLED if duplicate else CallState.RELEASED)
+        reason = DUPLICATE_REFUSED if duplicate else "absent_after_resend"
+        failed = self.tx.tweets.change(
+            self.tweet.id, TweetStatus.FAILED, reason=reason, looked_at=self.now, next_attempt_at=None
+        )
+        finish_slot(self.tx, failed, SlotStatus.SKIPPED, reason=reason)
+        break_thread(self.tx, failed)
+        self.note(Ruling.FAILED, f"{reason}: it stays counted as posted" if duplicate else reason)
+        self.context.log.warning("tweet_failed", tweet=str(self.tweet.id), reason=reason)
+
+    def _close_calls(self, state: CallState) -> None:
+        for call in self.tx.ledger.of_tweet(self.tweet.id):
+            self.tx.ledger.change(call.id, state)

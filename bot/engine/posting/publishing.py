@@ -1,0 +1,165 @@
+"""Publish: intent, call, record. Never twice, never over a limit, never blind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.core.codes import DecisionKind, ErrorCode, Ruling
+from bot.core.errors import (
+    Retryable,
+    ServiceError,
+)
+from bot.core.model import Lease, Posted, Tweet
+from bot.core.posting.settling import is_stale
+from bot.core.posting.snowflakes import newest_believed
+from bot.core.spending.limits import Wait, Wanted
+from bot.core.states import CallState, SlotStatus, TweetStatus
+from bot.engine.context import ProfileContext
+from bot.engine.outcomes import Outcome, OutcomeKind
+from bot.engine.posting.recording import Intent, record
+from bot.engine.posting.threads import before
+from bot.ports import Transaction
+
+# Of so many of the newest posts at most the ids are doubted.
+KNOWN_IDS = 3
+
+
+def publish(
+    context: ProfileContext, lease: Lease, tweet: Tweet, *, spaced: bool, following: Sequence[str] = ()
+) -> Outcome:
+    """Publishes one tweet that may go out.
+
+    Args:
+        context: whose tweet it is.
+        lease: the right to act, checked again in the transaction that writes the intent.
+        tweet: a drafted or approved row.
+        spaced: whether spacing and pace bind it, as they do everything but a person's wish.
+        following: texts of the parts after it: a thread starts only when all of it fits and is paid.
+
+    Raises:
+        UsageUnreadable, DatabaseUnavailable, LeaseLost, PriceUnknown: nothing was sent.
+    """
+    intent = _write_intent(context, lease, tweet, spaced=spaced, following=following)
+    if isinstance(intent, Outcome):
+        return intent
+    answer = _call(context, intent)
+    return record(context, intent, answer)
+
+
+def dry_run(context: ProfileContext, tx: Transaction, tweet: Tweet, *, spaced: bool) -> Outcome:
+    """Says what would become of a tweet, and leaves it as it is."""
+    now = context.clock.now()
+    wanted = context.limits.want_post(tx, tweet.text, spaced=spaced)
+    verdict = context.limits.judge(tx, context.profile.id, wanted, now)
+    context.decisions(tx, DecisionKind.PUBLISH, now=now).weighed(
+        verdict, ruling=Ruling.DRY_RUN, slot_id=tweet.slot_id, tweet_id=tweet.id
+    )
+    context.log.info("dry_run", tweet=str(tweet.id), text=tweet.text)
+    return Outcome(
+        kind=OutcomeKind.DRY_RUN, reason=verdict.verdict, detail=verdict.reason, tweet=tweet, verdict=verdict
+    )
+
+
+def _write_intent(
+    context: ProfileContext, lease: Lease, tweet: Tweet, *, spaced: bool, following: Sequence[str]
+) -> Intent | Outcome:
+    with context.database.transaction() as tx:
+        tx.ledger.lock()
+        now = context.clock.now()
+        tx.leases.check(lease)
+        thread = context.limits.want_post(tx, tweet.text, *following, spaced=spaced)
+        verdict = context.limits.judge(tx, context.profile.id, thread, now)
+        context.decisions(tx, DecisionKind.PUBLISH, now=now).weighed(
+            verdict, slot_id=tweet.slot_id, tweet_id=tweet.id
+        )
+        if isinstance(verdict, Wait):
+            return _waiting(context, tweet, verdict)
+        wanted = context.limits.want_post(tx, tweet.text, spaced=spaced)
+        if is_stale(tweet, now=now, delay=context.settings.settle_delay):
+            return _doubt(context, tx, tweet, wanted=wanted, now=now)
+        replied = before(tx, tweet)
+        return Intent(
+            lease=lease,
+            tweet=_intend(tx, lease, tweet, now=now),
+            call=context.limits.reserve(
+                tx, wanted, profile_id=context.profile.id, now=now, tweet_id=tweet.id
+            ),
+            verdict=verdict,
+            reply_to=replied.x_tweet_id if replied else None,
+            queued=tweet.status is TweetStatus.APPROVED,
+        )
+
+
+def _waiting(context: ProfileContext, tweet: Tweet, verdict: Wait) -> Outcome:
+    context.log.info("post_waits", limit=verdict.limit, until=verdict.until, tweet=str(tweet.id))
+    return Outcome(
+        kind=OutcomeKind.WAITING, reason=verdict.limit, detail=verdict.reason, tweet=tweet, verdict=verdict
+    )
+
+
+def _intend(tx: Transaction, lease: Lease, tweet: Tweet, *, now: datetime) -> Tweet:
+    """Marks the tweet as being sent, and its slot as taken."""
+    after_x_id = tweet.after_x_id
+    if tweet.first_intent_at is None:
+        after_x_id = newest_believed(tx.tweets.last_known(tweet.profile_id, limit=KNOWN_IDS))
+    sending = tx.tweets.change(
+        tweet.id,
+        TweetStatus.PUBLISHING,
+        first_intent_at=tweet.first_intent_at or now,
+        after_x_id=after_x_id,
+        intent_at=now,
+        fencing=lease.fencing,
+        attempts=tweet.attempts + 1,
+        absent_reads=0,
+        inconclusive_reads=0,
+        looked_at=None,
+        next_attempt_at=None,
+        reason=None,
+    )
+    _claim_slot(tx, tweet)
+    return sending
+
+
+def _call(context: ProfileContext, intent: Intent) -> Posted | ServiceError:
+    # A process that was paused since its intent may have lost its lease; what it knows is stale,
+    # and not calling is always safe.
+    if context.clock.monotonic() + context.settings.call_time.total_seconds() > intent.lease.ends:
+        return Retryable("the lease ran too short to make the call", code=ErrorCode.LEASE_SHORT)
+    try:
+        return context.x.create_post(intent.tweet.text, reply_to=intent.reply_to)
+    except ServiceError as error:
+        return error
+
+
+def _doubt(
+    context: ProfileContext, tx: Transaction, tweet: Tweet, *, wanted: Wanted, now: datetime
+) -> Outcome:
+    """Makes a tweet unknown again whose absence was proven too long ago to resend it on that word."""
+    # It stands for the call that was made then, if it reached X after all.
+    called_at = tweet.intent_at or now
+    call = context.limits.reserve(tx, wanted, profile_id=context.profile.id, now=called_at, tweet_id=tweet.id)
+    tx.ledger.change(call.id, CallState.UNKNOWN)
+    _claim_slot(tx, tweet)
+    tx.tweets.change(tweet.id, TweetStatus.PUBLISHING)
+    doubted = tx.tweets.change(
+        tweet.id,
+        TweetStatus.UNKNOWN,
+        resends=tweet.resends - 1,
+        absent_reads=0,
+        inconclusive_reads=0,
+        looked_at=None,
+        next_attempt_at=None,
+        reason="absent_long_ago",
+    )
+    reason = "its absence was proven a while ago: it is looked for again before it is resent"
+    context.decisions(tx, DecisionKind.PUBLISH, now=now).note(Ruling.UNKNOWN, reason, tweet=tweet)
+    return Outcome(kind=OutcomeKind.UNKNOWN, reason="unsettled", detail=reason, tweet=doubted)
+
+
+def _claim_slot(tx: Transaction, tweet: Tweet) -> None:
+    if tweet.slot_id is None or tweet.part > 1:
+        return
+    if any(slot.id == tweet.slot_id for slot in tx.slots.claimed(tweet.profile_id)):
+        return
+    tx.slots.move(tweet.slot_id, SlotStatus.CLAIMED)

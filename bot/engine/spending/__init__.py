@@ -1,0 +1,1 @@
+"""Asks before anything is spent, and books it."""

@@ -1,0 +1,84 @@
+"""Reads are bought: reserved, made, settled; never leaked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.core.codes import DecisionKind, ErrorCode, Ruling
+from bot.core.errors import ServiceError
+from bot.core.model import Call, Timeline
+from bot.core.spending.limits import Wait
+from bot.core.states import CallState
+from bot.engine.context import ProfileContext
+
+# X may have served what never arrived, or arrived in pieces.
+_LOST = {ErrorCode.NO_ANSWER, ErrorCode.UNREADABLE_ANSWER}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PaidRead:
+    """A read that is about to be bought.
+
+    Attributes:
+        kind: which job wants it.
+        endpoint: as the ledger names it.
+        price: which price of the list holds for one resource.
+        units: the most resources that the read may return.
+    """
+
+    kind: DecisionKind
+    endpoint: str
+    price: str
+    units: int
+
+
+def buy_posts(context: ProfileContext, wanted: PaidRead, read: Callable[[], Timeline]) -> Timeline | None:
+    """Reads posts through the limits agent; None when it is not allowed or X does not answer.
+
+    A read that X refused costs nothing. One whose answer was lost may have been billed, so it counts
+    as it was reserved.
+
+    Args:
+        context: whose profile pays.
+        wanted: what is bought.
+        read: makes the call.
+    """
+    call = _reserve(context, wanted)
+    if call is None:
+        return None
+    try:
+        answer = read()
+    except ServiceError as error:
+        with context.database.transaction() as tx:
+            now = context.clock.now()
+            state = state_after(error)
+            if error.served and state is CallState.RELEASED:
+                context.limits.settle_read(tx, call, units=error.served)
+            else:
+                tx.ledger.change(call.id, state)
+            context.limits.learn(tx, context.profile, wanted.endpoint, error, now=now)
+            context.decisions(tx, wanted.kind, now=now).note(Ruling.RETRY, error.line)
+        context.log.warning("read_failed", endpoint=wanted.endpoint, code=error.code, error=error.line)
+        return None
+    with context.database.transaction() as tx:
+        context.limits.settle_read(tx, call, units=len(answer.posts))
+        context.limits.learn(tx, context.profile, wanted.endpoint, answer.rates, now=context.clock.now())
+    return answer
+
+
+def state_after(error: ServiceError) -> CallState:
+    """How a read that failed is booked."""
+    return CallState.UNKNOWN if error.code in _LOST else CallState.RELEASED
+
+
+def _reserve(context: ProfileContext, read: PaidRead) -> Call | None:
+    with context.database.transaction() as tx:
+        tx.ledger.lock()
+        now = context.clock.now()
+        wanted = context.limits.want_read(tx, read.endpoint, read.price, read.units)
+        verdict = context.limits.judge(tx, context.profile.id, wanted, now)
+        if isinstance(verdict, Wait):
+            context.decisions(tx, read.kind, now=now).weighed(verdict)
+            return None
+        return context.limits.reserve(tx, wanted, profile_id=context.profile.id, now=now)

@@ -1,0 +1,1 @@
+"""Feeds, pages and notes in; plain text items out."""

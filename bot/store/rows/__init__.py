@@ -1,0 +1,1 @@
+"""The tables as SQLAlchemy sees them: `alembic/` is what creates them, and a test compares the two."""

@@ -1,0 +1,1 @@
+"""One JSON shape for each answer, whoever asks: the command line today."""

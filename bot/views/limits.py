@@ -1,0 +1,48 @@
+"""Limits, usage and what was decided about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.core.spending.limits import Gauge, Verdict
+from bot.engine.reports import UsageReport
+from bot.views.plain import amount, money
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """A decision as programs see it."""
+    return {
+        "verdict": verdict.verdict,
+        "limit": verdict.limit,
+        "used": amount(verdict.limit, verdict.used),
+        "cap": amount(verdict.limit, verdict.cap),
+        "until": verdict.until,
+        "reason": verdict.reason,
+    }
+
+
+def usage_json(report: UsageReport) -> dict[str, Any]:
+    """`usage --json`."""
+    return {
+        "as_of": report.as_of,
+        "limits": [_gauge_json(gauge) for gauge in report.gauges if gauge.name != "budget_usd"],
+        "month": {
+            "cost_usd": money(report.usage.cost_month),
+            "budget_usd": None if report.limits.budget_usd is None else money(report.limits.budget_usd),
+            "forecast_usd": money(report.forecast.cost_usd),
+            "days_left": report.forecast.days_left,
+            "posts_left": report.forecast.posts_left,
+        },
+        "drift": report.drift,
+    }
+
+
+def _gauge_json(gauge: Gauge) -> dict[str, Any]:
+    return {
+        "name": gauge.name,
+        "used": amount(gauge.name, gauge.used),
+        "cap": amount(gauge.name, gauge.cap),
+        "remaining": amount(gauge.name, gauge.remaining),
+        "window": gauge.window,
+        "resets_at": gauge.resets_at,
+    }
