@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
+from typing import NoReturn
 
 INTERRUPTED = 130
 
@@ -32,9 +35,7 @@ def start() -> int:
             sys.unraisablehook = _pass_on
         return main()
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        os.write(2, _LINE)
-        return INTERRUPTED
+        _end_interrupted()
     finally:
         if signal.getsignal(signal.SIGINT) is _interrupt:
             signal.signal(signal.SIGINT, _leave)
@@ -50,7 +51,21 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
+def _end_interrupted() -> NoReturn:
+    """Ends with the one line, past Python's own exit.
+
+    That would end it by a signal instead of with a code, where the interrupt met code that was
+    compiled from a string, as a dataclass is made.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    atexit._run_exitfuncs()  # noqa: SLF001 - nothing public runs them
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    _leave(signal.SIGINT, None)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     """Ends the process where nothing is open that the next one would miss."""
     os.write(2, _LINE)
     os._exit(INTERRUPTED)

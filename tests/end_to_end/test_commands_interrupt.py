@@ -90,3 +90,29 @@ def test_an_interrupt_of_a_short_command_leaves_no_trace_of_python(cli: Cli) -> 
         code, said = interrupted(cli, (*MODULE, "check", "Hello"), after=moment)
 
         assert (code, said) in {(130, "stopped"), (0, "")}
+
+
+DRIVER = """
+import sys
+import bot.__main__
+import bot.cli
+
+MADE = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
+bot.cli.main = lambda: exec(MADE)
+sys.exit(bot.__main__.start())
+"""
+
+
+def test_an_interrupt_of_code_that_is_made_from_a_string_ends_with_a_code_too(cli: Cli) -> None:
+    """Dataclasses are made so, and Python would end itself by the signal then."""
+    (cli.process.folder / "driver.py").write_text(DRIVER)
+    done = subprocess.run(
+        [sys.executable, "-m", "driver"],
+        env=cli.process.full_environment(),
+        cwd=cli.process.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (130, "stopped\n")

@@ -142,7 +142,7 @@ def test_dead_for_longer_than_an_outcome_waits(cluster: Cluster, mortal: Rig) ->
     cluster.crash()
     until(lambda: mortal.said(worker, "outcome_not_saved"), what="X's yes can't be saved")
     until(
-        lambda: [one for one in mortal.said(worker, "job_failed") if one["job"] == "tick"],
+        lambda: [one for one in mortal.said(worker, "job_failed") if one["job"] == "publish"],
         what="saving is given up",
         within=RECORD_SECONDS + 60,
     )
