@@ -223,6 +223,8 @@ ITEMS = st.lists(
     ),
     min_size=1,
     max_size=3,
+    # As sources give them: an id names one item.
+    unique_by=lambda item: item.source.id,
 )
 
 
