@@ -6,11 +6,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
+from bot.ports import Clock
+
 # What also counts the time that a machine sleeps, where the system has it.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-class SystemClock:
+class SystemClock(Clock):
     """Real time. Waiting ends early once `stop` is set."""
 
     def __init__(self, stop: Event | None = None) -> None:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
+from bot.ports.posting import Profiles, Slots, Tweets
+from bot.ports.running import Config, Decisions, Leases
 from bot.ports.services import Clock, Sources, Writer, X
-from bot.ports.tables import (
-    Config,
-    Database,
-    Decisions,
-    Leases,
-    Ledger,
-    Profiles,
-    Rates,
-    Slots,
-    Transaction,
-    Tweets,
-)
+from bot.ports.spending import Ledger, Rates
+from bot.ports.tables import Database, Transaction
 
 __all__ = [
     "Clock",

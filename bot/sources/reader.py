@@ -13,6 +13,7 @@ from time import monotonic
 from bot.core.content.drafts import SourceItem, SourceReading
 from bot.core.errors import SourceUnreadable
 from bot.core.model import Source
+from bot.ports import Sources
 from bot.sources.entry import Entry, Held, Unreadable
 from bot.sources.fetch import Cache, shown
 from bot.sources.locations import Document, Loaded, load
@@ -28,7 +29,7 @@ _AT_ONCE = 8
 Answer = Loaded | Exception
 
 
-class SourceReader:
+class SourceReader(Sources):
     """Reads every location the operator named, several at once.
 
     A location is an http(s) URL of a feed, a page or a text; a `file://` URL; or the path of a

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select
 
 from bot.core.codes import DecisionKind
 from bot.core.model import DecisionRecord, ProfileId
+from bot.ports import Decisions
 from bot.store.rows.base import FORGET_AT_ONCE
 from bot.store.rows.spending import DECISIONS
 
@@ -18,7 +19,7 @@ _NEVER_COUNTED_UP = frozenset({DecisionKind.START, DecisionKind.STOP})
 
 
 @dataclass(frozen=True)
-class DecisionTable:
+class DecisionTable(Decisions):
     """`decisions`."""
 
     connection: Connection

@@ -14,12 +14,13 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.errors import LeaseLost
 from bot.core.model import Lease, ProfileId
+from bot.ports import Leases
 from bot.store.rows.base import Moment
 from bot.store.rows.spending import LEASES
 
 
 @dataclass(frozen=True)
-class LeaseTable:
+class LeaseTable(Leases):
     """`leases`."""
 
     connection: Connection

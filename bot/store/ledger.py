@@ -31,6 +31,7 @@ from bot.core.errors import RowUnreadable, UsageUnreadable
 from bot.core.model import Call, CallId, ProfileId, TweetId
 from bot.core.spending.limits import STARTS_WINDOW, Spent, Usage, month_start
 from bot.core.states import CallKind, CallState, check_transition
+from bot.ports import Ledger
 from bot.store.decisions import DecisionTable
 from bot.store.foundations import SUM_AGAIN, mend, missing_foundations
 from bot.store.odd_rows import odd_rows_named
@@ -47,7 +48,7 @@ class _Month(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LedgerTable:
+class LedgerTable(Ledger):
     """`api_calls` and `api_usage_tracking`."""
 
     connection: Connection

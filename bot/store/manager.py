@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, RootTransaction, exc
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
 from bot.core.errors import BotError, DatabaseUnavailable, SchemaOutdated
+from bot.ports import Database, Transaction
 from bot.store.connect import create_engine_for
 from bot.store.decisions import DecisionTable
 from bot.store.leases import LeaseTable
@@ -28,7 +29,7 @@ CONNECT_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class StoreTransaction:
+class StoreTransaction(Transaction):
     """Every table, on one connection in one transaction."""
 
     connection: Connection
@@ -74,7 +75,7 @@ class StoreTransaction:
         return ConfigTable(self.connection)
 
 
-class DatabaseManager:
+class DatabaseManager(Database):
     """The data layer. Nothing in the bot reaches PostgreSQL but through it.
 
     A connection is tried again when none could be had: nothing has happened then. A transaction

@@ -13,11 +13,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Plan, PlanId, Profile, ProfileId
 from bot.core.states import Mode, PlanStatus, SlotStatus
+from bot.ports import Config, Profiles
 from bot.store.rows.posting import CONFIG, PLANS, PROFILES, SLOTS
 
 
 @dataclass(frozen=True)
-class ProfileTable:
+class ProfileTable(Profiles):
     """`profiles` and `plans`."""
 
     connection: Connection
@@ -89,7 +90,7 @@ class ProfileTable:
 
 
 @dataclass
-class ConfigTable:
+class ConfigTable(Config):
     """`bot_config`, read once a transaction: one decision weighs by one set of settings."""
 
     connection: Connection

@@ -29,6 +29,7 @@ from bot.core.model import Call, ProfileId
 from bot.core.rates import RateWindow
 from bot.core.spending.limits import Seen, bounded
 from bot.core.states import CallKind, CallState
+from bot.ports import Rates
 from bot.store.rows.base import Moment
 from bot.store.rows.spending import CALLS, RATES
 
@@ -41,7 +42,7 @@ _PAGE = 100
 
 
 @dataclass(frozen=True)
-class RateTable:
+class RateTable(Rates):
     """`rate_windows`."""
 
     connection: Connection

@@ -26,11 +26,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from bot.core.model import Plan, ProfileId, Slot, SlotId
 from bot.core.posting.schedule import SlotWish
 from bot.core.states import SlotStatus, check_transition
+from bot.ports import Slots
 from bot.store.rows.posting import SLOTS, TWEETS
 
 
 @dataclass(frozen=True)
-class SlotTable:
+class SlotTable(Slots):
     """`posting_schedule`."""
 
     connection: Connection

@@ -14,6 +14,7 @@ from bot.core.errors import IdTaken
 from bot.core.model import ProfileId, SlotId, Source, Tweet, TweetId
 from bot.core.posting.settling import DUPLICATE_REFUSED
 from bot.core.states import LatePolicy, Origin, SlotStatus, TweetStatus, check_transition
+from bot.ports import Tweets
 from bot.store.rows.posting import PLANS, SLOTS, TWEETS
 
 _ALIVE = (
@@ -32,7 +33,7 @@ _MEANT = (TWEETS.c.origin != Origin.MANUAL) | (TWEETS.c.status != TweetStatus.DR
 
 
 @dataclass(frozen=True)
-class TweetTable:
+class TweetTable(Tweets):
     """`tweets`."""
 
     connection: Connection

@@ -13,6 +13,7 @@ from bot.core.content.drafts import Draft, DraftRequest, SourceItem
 from bot.core.errors import WriterFailed
 from bot.core.model import PATH_MARK
 from bot.core.spending.usage import ModelUsage
+from bot.ports import Writer
 from bot.writer.phrases import DULL_HEADING, GENERIC_HEADING, LOOSE_END
 from bot.writer.sentences import Sentence, can_follow, can_stand_alone, is_balanced, score, sentences
 from bot.writer.tweet_text import (
@@ -46,7 +47,7 @@ class _Candidate:
     label: str = ""
 
 
-class OfflineWriter:
+class OfflineWriter(Writer):
     """Writes by quoting: no word of a post is the bot's own.
 
     `rng` picks among sentences that are about equally good.

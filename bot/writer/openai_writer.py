@@ -10,6 +10,7 @@ from bot.core.content.drafts import Draft, DraftRequest
 from bot.core.content.text import one_line
 from bot.core.errors import WriterFailed
 from bot.core.spending.usage import ModelUsage
+from bot.ports import Writer
 from bot.writer.answers import judge
 from bot.writer.errors import CallCut, DraftRefused
 from bot.writer.model_errors import added, cut_off, says_unsupported, translated, unreadable
@@ -34,7 +35,7 @@ _Message = dict[str, str]
 _Answer = TypeVar("_Answer")
 
 
-class OpenAIWriter:
+class OpenAIWriter(Writer):
     """Asks the model at most twice for each draft.
 
     `base_url` None means OpenAI itself; `timeout` is in seconds for the whole of each call, whatever
@@ -50,7 +51,6 @@ class OpenAIWriter:
         timeout: float = 30,
         max_output_tokens: int = 1000,
     ) -> None:
-        self.name = f"openai:{model}"
         self._key = api_key
         self._base_url = base_url or _BASE_URL
         self._model = model
@@ -59,6 +59,11 @@ class OpenAIWriter:
         # What this service takes, learned from its first 400 and kept for later drafts.
         self._length_parameter = "max_completion_tokens"
         self._strict = True
+
+    @property
+    def name(self) -> str:
+        """The service and the model."""
+        return f"openai:{self._model}"
 
     def estimate(self, request: DraftRequest) -> ModelUsage:
         """Returns the most tokens that `write` can spend on the request, its second try included."""

@@ -19,6 +19,7 @@ from bot.core.errors import Fatal, Refused, ServiceError
 from bot.core.model import Account, LivePost, Posted, Timeline
 from bot.core.moments import aware
 from bot.core.rates import RateWindow
+from bot.ports import X
 from bot.x import answers
 from bot.x.problems import Answer
 from bot.x.reading import (
@@ -48,7 +49,7 @@ _OLDEST_SHOWN = 3200
 _SPARE_PAGES = 5
 
 
-class XClient:
+class XClient(X):
     """X API v2 with one account's keys.
 
     Nothing is called, and no key is checked, before the first call. Every call is made once, over

@@ -1,0 +1,169 @@
+"""Rows of what is posted: profiles and plans, slots, tweets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Protocol
+
+from bot.core.model import Plan, Profile, ProfileId, Slot, SlotId, Tweet, TweetId
+from bot.core.posting.schedule import SlotWish
+from bot.core.states import SlotStatus, TweetStatus
+
+
+class Profiles(Protocol):
+    """Accounts and their plans."""
+
+    def all(self) -> Sequence[Profile]:
+        """Every profile, oldest first."""
+        ...
+
+    def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
+        """Adds a profile."""
+        ...
+
+    def bind(self, profile_id: ProfileId, *, x_user_id: str, handle: str) -> Profile:
+        """Remembers whose keys serve the profile."""
+        ...
+
+    def configure(self, profile_id: ProfileId, *, timezone: str, mode: str) -> Profile:
+        """Takes the environment's zone and mode over."""
+        ...
+
+    def pause(self, profile_id: ProfileId, *, paused: bool, reason: str | None) -> Profile:
+        """Stops or resumes posting."""
+        ...
+
+    def active_plan(self, profile_id: ProfileId) -> Plan | None:
+        """The one plan that fills slots."""
+        ...
+
+    def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
+        """Makes a new plan the active one; future slots of the old one go."""
+        ...
+
+
+class Slots(Protocol):
+    """The posting schedule."""
+
+    def add(self, profile_id: ProfileId, plan: Plan, wishes: Sequence[SlotWish]) -> int:
+        """Adds wishes that are not there yet; returns how many."""
+        ...
+
+    def planned_days(self, profile_id: ProfileId, plan: Plan, *, since: date) -> Collection[date]:
+        """Days from one on that the plan has filled."""
+        ...
+
+    def overdue(self, profile_id: ProfileId, *, now: datetime) -> Sequence[Slot]:
+        """Planned slots whose moment has come, oldest first."""
+        ...
+
+    def claimed(self, profile_id: ProfileId) -> Sequence[Slot]:
+        """Slots whose tweet is on its way."""
+        ...
+
+    def upcoming(
+        self, profile_id: ProfileId, *, after: datetime, before: datetime, limit: int | None = None
+    ) -> Sequence[Slot]:
+        """Planned slots in an interval, oldest first."""
+        ...
+
+    def to_write(self, profile_id: ProfileId, *, after: datetime, before: datetime) -> Slot | None:
+        """The first planned slot of an interval without a tweet that nobody writes for or has put off."""
+        ...
+
+    def claim_writing(self, slot_id: SlotId, *, by: str, span: timedelta) -> bool:
+        """Takes the slot to write for it, for so long; False when another has it, or it has a tweet."""
+        ...
+
+    def still_to_write(self, slot_id: SlotId) -> bool:
+        """Whether it is planned and has no tweet; its row stays locked to the transaction's end."""
+        ...
+
+    def put_off_writing(self, slot_id: SlotId, *, first: timedelta, longest: timedelta) -> None:
+        """Lets nobody write for the slot for a while: the first pause, doubled with each try."""
+        ...
+
+    def give_back_writing(self, *, by: str) -> int:
+        """Lets others write where this worker was writing."""
+        ...
+
+    def move(self, slot_id: SlotId, status: SlotStatus, *, reason: str | None = None) -> Slot:
+        """Changes a slot's state along the diagram."""
+        ...
+
+
+class Tweets(Protocol):
+    """Tweets from draft to live."""
+
+    def add(self, tweet: Tweet) -> Tweet:
+        """Adds a row."""
+        ...
+
+    def get(self, tweet_id: TweetId) -> Tweet:
+        """One row."""
+        ...
+
+    def of_slot(self, slot_id: SlotId) -> Tweet | None:
+        """The slot's root tweet."""
+        ...
+
+    def with_status(self, profile_id: ProfileId, *statuses: TweetStatus) -> Sequence[Tweet]:
+        """Open tweets in these states, oldest intent first."""
+        ...
+
+    def open(self, profile_id: ProfileId) -> Sequence[Tweet]:
+        """Every tweet that is not at an end."""
+        ...
+
+    def counts(self, profile_id: ProfileId) -> dict[str, int]:
+        """How many tweets are in each open state."""
+        ...
+
+    def last_posted(self, profile_id: ProfileId) -> Tweet | None:
+        """The newest live tweet."""
+        ...
+
+    def retry_now(self, profile_id: ProfileId) -> int:
+        """Lets what waits for another try go at the next tick; returns how many."""
+        ...
+
+    def last_live(self, profile_id: ProfileId, *, limit: int) -> Sequence[Tweet]:
+        """The newest tweets that say posted."""
+        ...
+
+    def left_over(self, profile_id: ProfileId) -> Tweet | None:
+        """The oldest draft without a slot: its slot was missed, or went with an older plan."""
+        ...
+
+    def parts(self, thread_id: TweetId) -> Sequence[Tweet]:
+        """A thread's parts in order."""
+        ...
+
+    def change(self, tweet_id: TweetId, status: TweetStatus, **values: Any) -> Tweet:
+        """Changes state along the diagram, with other columns in the same statement."""
+        ...
+
+    def note(self, tweet_id: TweetId, **values: Any) -> Tweet:
+        """Changes columns, not the state; raises IdTaken when another row has the X id."""
+        ...
+
+    def lock_texts(self, profile_id: ProfileId) -> None:
+        """Lets one transaction at a time judge and keep the profile's texts."""
+        ...
+
+    def fingerprints(self, profile_id: ProfileId, *, since: datetime) -> Collection[str]:
+        """Of all texts that are live, on their way or meant to be."""
+        ...
+
+    def recent_texts(self, profile_id: ProfileId, *, limit: int) -> Sequence[str]:
+        """The newest texts, drafts included, newest first."""
+        ...
+
+    def known_ids(self, x_tweet_ids: Sequence[str]) -> Collection[str]:
+        """Those of the ids that a row holds already, whosever."""
+        ...
+
+    def last_known(self, profile_id: ProfileId, *, limit: int) -> Sequence[Tweet]:
+        """The account's newest posts that rows hold, in the order of the leases they were made under."""
+        ...
