@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-LOADS = "import bot.bootstrap, bot.logs, sys; from bot.core.content.text import measure; measure('Rain.')"
+LOADS = "import bot.bootstrap, bot.logs, sys; from bot.core.content.text import weigh; weigh('Rain.')"
 
 
 def loaded(code: str, name: str) -> bool:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.model import DecisionRecord, Profile, ProfileId, Slot, Tweet
 from bot.core.spending.forecast import Comparison, Forecast, forecast
-from bot.core.spending.limits import Gauge, Limits, Usage, Verdict, Wait, Wanted, decide, measure
+from bot.core.spending.limits import Gauge, Limits, Usage, Verdict, Wait, Wanted, decide, gauge_limits
 from bot.core.states import Mode
 from bot.engine.posting.auditing import EVERY, depth
 from bot.engine.posting.reconciling import unsettled
@@ -102,7 +102,7 @@ def report_usage(
         as_of=now,
         usage=usage,
         limits=limits,
-        gauges=measure(usage, limits, now, wanted),
+        gauges=gauge_limits(usage, limits, now, wanted),
         forecast=forecast(usage, limits, now, comparison),
         verdict=decide(usage, limits, now, wanted),
     )

@@ -20,12 +20,12 @@ _ALIKE = 0.75  # share of a text's words that makes the other a repetition
 
 def weight(text: str) -> int:
     """Returns the weighted length: 280 is the most X takes."""
-    return x_text.measure(text).weighted_length
+    return x_text.weigh(text).weighted_length
 
 
 def is_valid(text: str) -> bool:
     """Whether X takes the text: not empty, at most 280 weighted, no forbidden characters."""
-    return bool(text.strip()) and x_text.measure(text).valid
+    return bool(text.strip()) and x_text.weigh(text).valid
 
 
 def links(text: str) -> list[str]:

@@ -18,7 +18,7 @@ from bot.core.model import LivePost
 from bot.core.posting.settling import match, pause_after
 from bot.core.rates import RateWindow
 from bot.core.spending.forecast import forecast
-from bot.core.spending.limits import Allow, Usage, Wait, Wanted, bounded, decide, measure
+from bot.core.spending.limits import Allow, Usage, Wait, Wanted, bounded, decide, gauge_limits
 from bot.core.spending.usage import Gauge
 from bot.core.states import CallKind
 from tests.core.makers import SECOND, capped, read, seen, spent, told, tweet, utc
@@ -35,7 +35,9 @@ def shown(found: Gauge) -> tuple[object, object, str]:
 def gauge(
     name: str, usage: Usage, now: datetime = NOW, wanted: Wanted | None = None, **caps: object
 ) -> Gauge:
-    (found,) = (one for one in measure(usage, capped(**caps), now, wanted or Wanted()) if one.name == name)
+    (found,) = (
+        one for one in gauge_limits(usage, capped(**caps), now, wanted or Wanted()) if one.name == name
+    )
     return found
 
 
@@ -165,7 +167,7 @@ def test_a_calendar_limit_shows_its_use_and_its_end(
     ],
 )
 def test_a_call_is_weighed_by_what_it_spends_only(wanted: Wanted, weighed: set[str]) -> None:
-    found = measure(Usage(), capped(), NOW, wanted)
+    found = gauge_limits(Usage(), capped(), NOW, wanted)
     assert {one.name for one in found if one.weighed} == weighed
     assert len(found) == 6
 
@@ -189,7 +191,7 @@ def test_a_limit_that_is_exceeded_holds_up_no_call_that_spends_nothing_of_it(
 def test_a_verdict_keeps_every_gauge_it_weighed() -> None:
     for limits in (capped(posts_month=2), capped(posts_month=1)):
         usage = Usage(posts_month=1)
-        assert decide(usage, limits, NOW).gauges == measure(usage, limits, NOW)
+        assert decide(usage, limits, NOW).gauges == gauge_limits(usage, limits, NOW)
 
 
 def test_a_verdict_may_stand_without_gauges_and_never_prints_them() -> None:
@@ -215,7 +217,7 @@ def test_spacing_shows_the_seconds_since_the_last_post() -> None:
 
 def test_where_nothing_spaces_or_bounds_posts_nothing_is_shown_of_it() -> None:
     usage = Usage(last_post_at=NOW)
-    found = measure(usage, capped(planned_per_day=4, cost_per_post=Decimal(1)), NOW)
+    found = gauge_limits(usage, capped(planned_per_day=4, cost_per_post=Decimal(1)), NOW)
     assert {one.name for one in found} & {"spacing", "budget_pace", "restarts"} == set()
 
 

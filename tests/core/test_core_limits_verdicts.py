@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.core.spending.forecast import forecast
-from bot.core.spending.limits import Allow, Gauge, Limits, Usage, Wait, Wanted, decide, measure
+from bot.core.spending.limits import Allow, Gauge, Limits, Usage, Wait, Wanted, decide, gauge_limits
 from bot.core.states import CallKind
 from tests.core.makers import NO_LIMITS, capped, read, seen, spent, told, utc
 
@@ -115,7 +115,7 @@ def test_an_allow_never_names_a_limit_without_room() -> None:
 
 def test_every_limit_is_gauged_whatever_is_wanted() -> None:
     for wanted in (Wanted(), read(1), Wanted(kind=CallKind.MODEL, tokens=5)):
-        names = {gauge.name for gauge in measure(Usage(), Limits(), NOW, wanted)}
+        names = {gauge.name for gauge in gauge_limits(Usage(), Limits(), NOW, wanted)}
         assert names >= {
             "posts_15min",
             "posts_24h",
@@ -128,7 +128,7 @@ def test_every_limit_is_gauged_whatever_is_wanted() -> None:
 
 def test_gauges_tell_when_their_window_moves() -> None:
     usage = Usage(posts=spent("2026-12-30T22:10:00", "2026-12-30T08:00:00"))
-    gauges = {gauge.name: gauge for gauge in measure(usage, Limits(), NOW)}
+    gauges = {gauge.name: gauge for gauge in gauge_limits(usage, Limits(), NOW)}
     assert gauges["posts_15min"].resets_at == utc("2026-12-30T22:25:00")
     assert gauges["posts_24h"].resets_at == utc("2026-12-31T08:00:00")
     assert gauges["posts_24h"].remaining == 15

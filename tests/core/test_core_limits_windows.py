@@ -18,7 +18,7 @@ from bot.core.spending.limits import (
     Wait,
     Wanted,
     decide,
-    measure,
+    gauge_limits,
     month_start,
     next_month,
 )
@@ -229,7 +229,9 @@ def test_a_persons_wish_is_free_of_spacing_pace_and_restarts() -> None:
     usage = Usage(last_post_at=NOW, starts=(NOW,) * 9)
     wish = Wanted(spaced=False, cost_usd=Decimal("0.5"))
     allows(usage, limits, wanted=wish)
-    closed = {gauge.name for gauge in measure(usage, limits, NOW, replace(wish, spaced=True)) if gauge.closed}
+    closed = {
+        gauge.name for gauge in gauge_limits(usage, limits, NOW, replace(wish, spaced=True)) if gauge.closed
+    }
     assert closed == {"spacing", "budget_pace", "restarts"}
 
 
@@ -308,7 +310,7 @@ def test_one_read_of_a_hundred_posts_is_one_request_of_xs_window() -> None:
     allows(Usage(seen=(window,)), NO_LIMITS, wanted=read(100))
 
 
-@pytest.mark.parametrize("judged", [decide, measure])
+@pytest.mark.parametrize("judged", [decide, gauge_limits])
 def test_a_naive_now_is_refused(judged: object) -> None:
     assert callable(judged)
     with pytest.raises(ValueError, match="naive"):

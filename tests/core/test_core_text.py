@@ -14,12 +14,12 @@ from twitter_text import extract_urls_with_indices, parse_tweet
 from bot.core.content.links import find_links
 from bot.core.content.text import (
     MOST_CHARACTERS,
-    Measure,
+    TextWeight,
     fingerprint,
     is_too_long,
     links,
-    measure,
     normalise,
+    weigh,
 )
 
 SHORT = "https://t.co/abcdefghi{}"
@@ -200,7 +200,7 @@ def test_links_are_told_in_order_and_without_the_sentence_around_them() -> None:
     ],
 )
 def test_a_text_weighs_what_x_weighs_it(text: str, length: int) -> None:
-    assert measure(text).weighted_length == length
+    assert weigh(text).weighted_length == length
 
 
 TOKENS = (
@@ -224,7 +224,7 @@ def test_every_link_and_weight_is_twitter_texts_own(text: str) -> None:
     theirs = [(found["url"], *found["indices"]) for found in extract_urls_with_indices(text)]
     assert [(link.url, link.start, link.end) for link in find_links(text)] == theirs
     parsed = parse_tweet(text)
-    assert measure(text) == Measure(weighted_length=parsed.weightedLength, valid=parsed.valid)
+    assert weigh(text) == TextWeight(weighted_length=parsed.weightedLength, valid=parsed.valid)
 
 
 HOSTILE = (
@@ -239,7 +239,7 @@ def test_a_hostile_text_takes_time_that_grows_with_its_length_alone(token: str, 
     text = f"漢a.co/{token * (size // len(token))}!漢.co_"
     started = process_time()
     sent = normalise(text)
-    measure(sent)
+    weigh(sent)
     links(sent)
     fingerprint(sent)
     # A square of the length takes these sizes from seconds to hours.
@@ -247,15 +247,15 @@ def test_a_hostile_text_takes_time_that_grows_with_its_length_alone(token: str, 
 
 
 def test_a_text_beyond_any_counting_weighs_its_characters_and_does_not_go() -> None:
-    assert measure("a" * MOST_CHARACTERS) == Measure(weighted_length=MOST_CHARACTERS, valid=False)
-    assert measure("a" * 100_000) == Measure(weighted_length=100_000, valid=False)
-    assert measure("https://example.com/" + "b" * 4000).valid
+    assert weigh("a" * MOST_CHARACTERS) == TextWeight(weighted_length=MOST_CHARACTERS, valid=False)
+    assert weigh("a" * 100_000) == TextWeight(weighted_length=100_000, valid=False)
+    assert weigh("https://example.com/" + "b" * 4000).valid
 
 
 def test_a_run_of_accents_is_not_composed() -> None:
     run = "a" + "\u0315\u0300" * 300
     assert normalise(run) == run
-    assert not measure(run).valid
+    assert not weigh(run).valid
     assert fingerprint(run) != fingerprint("a")
 
 

@@ -444,7 +444,7 @@ def test_a_refusal_closes_what_it_is_about_for_as_long_as_it_says(
     world: World, error: ServiceError, closes: tuple[str, str, timedelta] | None
 ) -> None:
     with world.manager.transaction() as tx:
-        world.engine.services.limits.learn(tx, world.profile, "GET /2/tweets", error, now=NOON)
+        world.engine.services.limits.keep_rates(tx, world.profile, "GET /2/tweets", error, now=NOON)
     told = [one.name for one in error.rates]
     found = world.rows("SELECT endpoint, name, resets_at, reason, remaining FROM rate_windows")
     expected = closes and (*closes[:2], NOON + closes[2], error.code, 0)

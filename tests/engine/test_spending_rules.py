@@ -180,7 +180,7 @@ def test_a_refusal_closes_what_it_speaks_of_until_its_moment_or_a_probe(
     closed: tuple[str, str, timedelta, str] | None,
 ) -> None:
     with world.manager.transaction() as tx:
-        agent.learn(tx, world.profile, READ_POSTS, error, now=NOON)
+        agent.keep_rates(tx, world.profile, READ_POSTS, error, now=NOON)
     expected = [(closed[0], closed[1], 0, NOON + closed[2], closed[3], None)] if closed else []
     assert (
         world.rows("SELECT endpoint, name, remaining, resets_at, reason, quota FROM rate_windows") == expected

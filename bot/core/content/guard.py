@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot.core.content.text import MAX_WEIGHTED_LENGTH, fingerprint, is_too_long, links, measure, normalise
+from bot.core.content.text import MAX_WEIGHTED_LENGTH, fingerprint, is_too_long, links, normalise, weigh
 
 # For how long a text counts as said already.
 DUPLICATE_WINDOW = timedelta(days=30)
@@ -63,7 +63,7 @@ def judge(
         return _refused(sent, "empty", "the text shows nothing: say something")
     if any(unicodedata.category(sign) == "Cs" for sign in sent):
         return _refused(sent, "characters", "the text holds half a character: give it in UTF-8")
-    size = measure(sent)
+    size = weigh(sent)
     found: list[Problem] = []
     if size.weighted_length > MAX_WEIGHTED_LENGTH:
         over = size.weighted_length - MAX_WEIGHTED_LENGTH

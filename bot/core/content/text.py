@@ -29,7 +29,7 @@ _LINK_MARK = "\N{LINK SYMBOL}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measure:
+class TextWeight:
     """The weighted length of a text and whether X would take it for its length and characters."""
 
     weighted_length: int
@@ -65,13 +65,13 @@ def links(text: str) -> tuple[str, ...]:
     return tuple(link.url for link in _found(text[:MOST_CHARACTERS]))
 
 
-def measure(text: str) -> Measure:
+def weigh(text: str) -> TextWeight:
     """Counts the text as X does (twitter-text, configuration 3).
 
     A text that is too long beyond any counting weighs its characters.
     """
     if is_too_long(text):
-        return Measure(weighted_length=len(text), valid=False)
+        return TextWeight(weighted_length=len(text), valid=False)
     composed = _LINE_END.sub("\n", unicodedata.normalize("NFC", text))
     found = {link.start: len(link.url) for link in _found(composed)}
     weights = _weights()
@@ -91,7 +91,7 @@ def measure(text: str) -> Measure:
         valid = valid and not weights.refused.match(composed, at)
         at += 1
     weighted = weight // weights.scale
-    return Measure(weighted_length=weighted, valid=valid and 0 < weighted <= MAX_WEIGHTED_LENGTH)
+    return TextWeight(weighted_length=weighted, valid=valid and 0 < weighted <= MAX_WEIGHTED_LENGTH)
 
 
 def unescape(text: str) -> str:

@@ -32,7 +32,7 @@ _QUARTER = _Span(name="posts_15min", window="15min", length=timedelta(minutes=15
 _DAY = _Span(name="posts_24h", window="24h", length=timedelta(hours=24))
 
 
-def measure(usage: Usage, limits: Limits, now: datetime, wanted: Wanted = ONE_POST) -> tuple[Gauge, ...]:
+def gauge_limits(usage: Usage, limits: Limits, now: datetime, wanted: Wanted = ONE_POST) -> tuple[Gauge, ...]:
     """Every limit as it stands for the wanted call."""
     now = aware(now)
     posts = wanted.units if wanted.kind is CallKind.POST else 0

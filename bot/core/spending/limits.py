@@ -17,7 +17,7 @@ from bot.core.spending.gauges import (
     ONE_POST,
     STARTS_WINDOW,
     bounded,
-    measure,
+    gauge_limits,
     month_start,
     next_month,
 )
@@ -69,7 +69,7 @@ def decide(usage: Usage, limits: Limits, now: datetime, wanted: Wanted = ONE_POS
         `Allow`, or `Wait` with the moment, exact to the second, at which the same call is allowed
         if nothing else is spent until then.
     """
-    gauges = measure(usage, limits, now, wanted)
+    gauges = gauge_limits(usage, limits, now, wanted)
     closed = [gauge for gauge in gauges if gauge.closed]
     if not closed:
         tight = _tightest(gauges)
@@ -136,7 +136,7 @@ __all__ = [
     "Wanted",
     "bounded",
     "decide",
-    "measure",
+    "gauge_limits",
     "month_start",
     "next_month",
 ]

@@ -69,7 +69,7 @@ def record(context: ProfileContext, intent: Intent, answer: Posted | ServiceErro
 
 def _save(context: ProfileContext, tx: Transaction, intent: Intent, answer: Posted | ServiceError) -> Outcome:
     now = context.clock.now()
-    drift = context.limits.learn(
+    drift = context.limits.keep_rates(
         tx,
         context.profile,
         CREATE_POST,

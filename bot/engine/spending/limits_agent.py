@@ -1,6 +1,6 @@
 """The one who is asked before anything is spent.
 
-It reads real rows, hands them to `core.limits.decide`, and books what was spent. It holds no
+It reads real rows, hands them to `core.spending.limits.decide`, and books what was spent. It holds no
 figures of its own.
 """
 
@@ -167,7 +167,7 @@ class LimitsAgent:
         cost = self.prices(tx).model_price(usage)
         tx.ledger.change(call.id, CallState.SETTLED, tokens=usage.tokens, cost_usd=cost)
 
-    def learn(
+    def keep_rates(
         self,
         tx: Transaction,
         profile: Profile,

@@ -57,13 +57,13 @@ def buy_posts(context: ProfileContext, wanted: PaidRead, read: Callable[[], Time
                 context.limits.settle_read(tx, call, units=error.served)
             else:
                 tx.ledger.change(call.id, state)
-            context.limits.learn(tx, context.profile, wanted.endpoint, error, now=now)
+            context.limits.keep_rates(tx, context.profile, wanted.endpoint, error, now=now)
             context.decisions(tx, wanted.kind, now=now).note(Ruling.RETRY, error.line)
         context.log.warning("read_failed", endpoint=wanted.endpoint, code=error.code, error=error.line)
         return None
     with context.database.transaction() as tx:
         context.limits.settle_read(tx, call, units=len(answer.posts))
-        context.limits.learn(tx, context.profile, wanted.endpoint, answer.rates, now=context.clock.now())
+        context.limits.keep_rates(tx, context.profile, wanted.endpoint, answer.rates, now=context.clock.now())
     return answer
 
 

@@ -127,9 +127,9 @@ def test_a_persons_post_is_resent_to_the_end_of_its_tolerance(
         at=intent_at,
         resends=resends,
     )
-    agenda = gather(world.engine.context(world.profile))
-    assert [tweet.id for tweet in agenda.open] == [row.id]
-    left = give_up_late(world.engine.context(world.profile), agenda)
+    work = gather(world.engine.context(world.profile))
+    assert [tweet.id for tweet in work.open] == [row.id]
+    left = give_up_late(world.engine.context(world.profile), work)
     assert [tweet.id for tweet in left.open] == ([row.id] if goes else [])
     assert (world.tweets()[0].reason == "too_late") is not goes
 
@@ -142,8 +142,8 @@ def test_a_persons_thread_goes_on_at_its_next_part_however_late_it_is(world: Wor
         "WHERE part = 2",
         at=world.clock.now() - timedelta(hours=1),
     )
-    agenda = gather(world.engine.context(world.profile))
-    left = give_up_late(world.engine.context(world.profile), agenda)
+    work = gather(world.engine.context(world.profile))
+    left = give_up_late(world.engine.context(world.profile), work)
     assert [tweet.text for tweet in left.open] == ["part"]
     assert world.tweets()[1].status is TweetStatus.APPROVED
 
@@ -176,9 +176,9 @@ def test_a_profile_with_nothing_open_is_idle_and_knows_what_comes_next(world: Wo
     world.slot(7 * 24 * 3600 + 1)
     assert gather(world.engine.context(world.profile)).next_due is None
     world.slot(7 * 24 * 3600 - 1)
-    agenda = gather(world.engine.context(world.profile))
-    assert agenda.next_due == NOON + timedelta(days=7, seconds=-1)
-    assert (agenda.idle, agenda.now, agenda.tolerance) == (True, NOON, timedelta(minutes=20))
+    work = gather(world.engine.context(world.profile))
+    assert work.next_due == NOON + timedelta(days=7, seconds=-1)
+    assert (work.idle, work.now, work.tolerance) == (True, NOON, timedelta(minutes=20))
     world.slot(0)
     assert not gather(world.engine.context(world.profile)).idle
 
