@@ -9,7 +9,7 @@ import pytest
 
 from bot.core.content.drafts import Draft, SourceItem
 from bot.core.errors import Fatal, SourceUnreadable, WriterFailed
-from bot.core.spending.limits import Allow, Limits, Wait, closed_beyond
+from bot.core.spending.limits import Limits
 from bot.core.spending.usage import ModelUsage
 from bot.core.states import Mode, Origin, SlotStatus, TweetStatus
 from bot.engine.content.preparing import Brief, Prepared, take_texts, write_draft
@@ -222,15 +222,6 @@ def test_a_slots_draft_is_written_where_the_limit_opens_within_its_tolerance(wor
     world.engine.tick(world.profile)
     world.slot(60)
     assert prepare_next(world.engine.context(world.profile)) is not None
-
-
-@pytest.mark.parametrize(("seconds", "closed"), [(-1, False), (0, False), (1, True)])
-def test_a_limit_is_closed_beyond_a_moment_when_it_opens_after_it(seconds: int, closed: bool) -> None:
-    until = NOON + timedelta(seconds=seconds)
-    wait = Wait(until=until, limit="posts_24h", used=Decimal(1), cap=Decimal(1), reason="full")
-    assert closed_beyond(wait, NOON) is closed
-    assert closed_beyond(Wait(until=None, limit="l", used=Decimal(1), cap=None, reason="r"), NOON)
-    assert not closed_beyond(Allow(limit=None, used=None, cap=None, reason="free"), NOON)
 
 
 # A person's own texts.

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from bot.core.errors import Fatal, Refused, Retryable
+from bot.core.errors import Retryable
 from bot.core.model import Posted
-from bot.core.posting.retrying import backoff, may_try_again
-from bot.core.states import Origin, TweetStatus
+from bot.core.states import TweetStatus
 from bot.engine.outcomes import Outcome, OutcomeKind
-from tests.core.makers import tweet
 from tests.engine.world import NOON, World
 
 TEXT = "not taken at first"
-
-
-class Longest(random.Random):
-    """Chance at its upper end."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return max(a, b)
 
 
 def refused(world: World, script: str, *texts: str) -> Outcome:
@@ -32,21 +21,6 @@ def refused(world: World, script: str, *texts: str) -> Outcome:
     world.x.script = [script]
     (outcome,) = world.engine.tick(world.profile)
     return outcome
-
-
-@pytest.mark.parametrize(
-    ("attempts", "seconds"),
-    [(0, 5), (1, 5), (2, 10), (3, 20), (4, 40), (5, 80), (6, 160), (7, 320), (8, 600), (20, 600)],
-)
-def test_the_pause_doubles_from_five_seconds_up_to_ten_minutes(attempts: int, seconds: int) -> None:
-    assert backoff(attempts, rng=Longest()) == timedelta(seconds=seconds)
-
-
-def test_chance_shortens_a_pause_by_up_to_half() -> None:
-    rng = random.Random(0)  # noqa: S311 - jitter
-    pauses = [backoff(3, rng=rng).total_seconds() for _ in range(200)]
-    assert 10 <= min(pauses) < 11
-    assert 19 < max(pauses) <= 20
 
 
 def test_what_may_pass_is_kept_for_another_try_after_its_pause(world: World) -> None:
@@ -180,23 +154,3 @@ def test_an_answer_that_nobody_heard_is_told_and_counts(world: World) -> None:
     assert [(row.status, row.reason) for row in world.tweets()] == [(TweetStatus.UNKNOWN, "server_error")]
     assert world.rows("SELECT state, units, cost_usd FROM api_calls") == [("unknown", 1, Decimal("0.015"))]
     assert world.rows("SELECT reason, kind FROM decisions WHERE verdict = 'unknown'") == [("503", "publish")]
-
-
-@pytest.mark.parametrize(
-    ("fields", "error", "again"),
-    [
-        ({}, Retryable(), True),
-        ({}, Fatal(), True),
-        ({}, Refused(), False),
-        ({"attempts": 7}, Retryable(), True),
-        ({"attempts": 8}, Retryable(), False),
-        ({"origin": Origin.MANUAL}, Retryable(), False),
-        ({"origin": Origin.MANUAL, "resends": 1}, Retryable(), True),
-        ({"origin": Origin.MANUAL, "part": 2}, Retryable(), True),
-        ({"origin": Origin.MANUAL, "part": 2, "attempts": 8}, Fatal(), False),
-    ],
-)
-def test_a_refusal_leads_to_another_call_only_where_nobody_waits_for_it(
-    fields: dict[str, Any], error: Retryable, again: bool
-) -> None:
-    assert may_try_again(tweet(**fields), error) is again

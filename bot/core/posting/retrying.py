@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
-from bot.core.errors import Fatal, Refused, Retryable, ServiceError
+from bot.core.errors import Fatal, Retryable, ServiceError
 from bot.core.model import Tweet
 from bot.core.states import Origin
 
@@ -20,7 +20,7 @@ def may_try_again(tweet: Tweet, error: ServiceError, *, queued: bool = False) ->
     A person's wish is not repeated behind their back, unless they queued it or it is being resent
     after an unknown outcome. Wrong keys and spent credits pass once an operator mends them.
     """
-    if isinstance(error, Refused) or tweet.attempts >= MAX_ATTEMPTS:
+    if tweet.attempts >= MAX_ATTEMPTS:
         return False
     if tweet.origin is Origin.MANUAL and tweet.part == 1 and not (queued or tweet.resends):
         return False
