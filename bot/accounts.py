@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -41,9 +41,13 @@ class Accounts:
 
     def context(self, profile: Profile) -> ProfileContext:
         """The profile with its client, writer and sources, and the services."""
-        shared = {field.name: getattr(self.services, field.name) for field in fields(Services)}
-        return ProfileContext(
-            **shared, profile=profile, x=self.x, sources=self.sources, writer=self.writer, rng=self.rng
+        return ProfileContext.of(
+            self.services,
+            profile=profile,
+            x=self.x,
+            sources=self.sources,
+            writer=self.writer,
+            rng=self.rng,
         )
 
     @property

@@ -53,7 +53,6 @@ class Bot:
     clock: SystemClock
     services: Services
     accounts: Accounts
-    sandbox: bool
 
     @property
     def log(self) -> Log:
@@ -68,7 +67,7 @@ class Bot:
     @cached_property
     def engine(self) -> PostingEngine:
         """What the worker's jobs and the commands call."""
-        return PostingEngine(services=self.services, context=self.accounts.context)
+        return PostingEngine(context=self.accounts.context)
 
     def identify(self, handle: str | None = None, *, keep: bool = False) -> Profile:
         """The profile that the environment's keys serve; asks X on first use."""
@@ -142,7 +141,6 @@ def open_bot(
             clock=clock,
             services=services,
             accounts=accounts,
-            sandbox=sandbox,
         )
 
 

@@ -27,7 +27,7 @@ def instead_of(name: str, module: ModuleType | None) -> Iterator[None]:
 def load_twitter_text() -> None:
     """Imports twitter-text with a stand-in for `pkg_resources`, of which it needs one function.
 
-    The real one takes 12 MB and a fifth of a second, and warns of its own end.
+    The real one takes megabytes and a good part of a short command's time, and warns of its own end.
     """
     standing_in = ModuleType("pkg_resources")
     standing_in.__dict__["resource_string"] = _resource_string

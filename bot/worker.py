@@ -18,6 +18,7 @@ from bot.bootstrap import Bot
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import BotError, Fatal, ServiceError
 from bot.core.model import DecisionRecord, Profile
+from bot.engine.decisions import DecisionRecorder
 from bot.engine.jobs import Job, jobs
 from bot.engine.learning.planning import ensure_plan, fill_schedule
 from bot.engine.reports import report_usage
@@ -184,7 +185,10 @@ class Worker:
         with suppress(BotError), self._bot.manager.transaction() as tx:
             last = next(iter(tx.decisions.last(profile.id, limit=1, kinds=(job.kind,))), None)
             if last is None or last.reason != reason or (last.last_at or last.at) < begun:
-                self._bot.accounts.context(profile).decisions(tx, job.kind).note(ruling, reason)
+                # Without the profile's adapters: making one of them may be what failed.
+                DecisionRecorder(tx=tx, kind=job.kind, profile=profile, now=self._bot.clock.now()).note(
+                    ruling, reason
+                )
 
     def _act(self, job: Job) -> None:
         profile = self._profile

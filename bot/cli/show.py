@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from bot.core.codes import Ruling
 from bot.core.content.guard import Judgement
 from bot.core.model import DecisionRecord, Profile, Tweet
 from bot.core.spending.limits import Gauge, next_month
@@ -24,6 +25,11 @@ if TYPE_CHECKING:  # `check` answers without a database, and so without loading 
 BAR_WIDTH = 20
 _TOLD_IN_SECONDS = 120
 _NOT_KEPT = "not kept: it isn't posted later; with --queue the worker posts it as soon as it may"
+_COLOURS: Mapping[str, str] = {
+    **dict.fromkeys((Ruling.ALLOW, Ruling.ADOPTED), "green"),
+    **dict.fromkeys((Ruling.WAIT, Ruling.UNKNOWN, Ruling.RETRY, Ruling.EXPIRED, Ruling.DIFFERS), "yellow"),
+    **dict.fromkeys((Ruling.FAILED, Ruling.REFUSED), "red"),
+}
 NARROW = 70
 
 
@@ -235,9 +241,8 @@ def _life(report: StatusReport, zone: tzinfo) -> str:
 
 
 def _coloured(verdict: str) -> str:
-    colours = {"allow": "green", "adopted": "green", "wait": "yellow", "unknown": "yellow", "retry": "yellow"}
-    colours |= {"failed": "red", "refused": "red", "expired": "yellow", "differs": "yellow"}
-    return f"[{colours[verdict]}]{verdict}[/]" if verdict in colours else verdict
+    colour = _COLOURS.get(verdict)
+    return f"[{colour}]{verdict}[/]" if colour else verdict
 
 
 def _bar(gauge: Gauge) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any, Self
 from uuid import UUID
 
 from bot.core.codes import DecisionKind
@@ -75,6 +76,11 @@ class ProfileContext(Services):
     sources: Sources
     writer: Writer
     rng: random.Random
+
+    @classmethod
+    def of(cls, services: Services, **own: Any) -> Self:
+        """The services with what is one profile's own: `profile`, `x`, `sources`, `writer`, `rng`."""
+        return cls(**{field.name: getattr(services, field.name) for field in fields(Services)}, **own)
 
     def decisions(
         self, tx: Transaction, kind: DecisionKind, *, now: datetime | None = None

@@ -32,13 +32,12 @@ from bot.core.spending.usage import ModelUsage
 from bot.core.states import CallState, Mode, TweetStatus
 from bot.engine.content.writing_ahead import prepare_next
 from bot.engine.outcomes import OutcomeKind
-from bot.engine.posting.posting_engine import PostingEngine
 from bot.engine.posting.posting_once import Wish, post_once
 from bot.engine.reports import report_status, report_usage
 from bot.engine.spending.limits_agent import LimitsAgent
 from bot.engine.stopwatch import Stopwatch
 from bot.store.manager import DatabaseManager
-from tests.engine.world import NOON, World
+from tests.engine.world import NOON, Process, World
 
 HOUR = timedelta(hours=1)
 
@@ -237,7 +236,7 @@ def test_with_twelve_missed_slots_after_an_outage_the_next_hour_holds_what_was_p
     assert len(world.x.posts) <= planned[0][0]
 
 
-def with_caps(world: World, caps: Limits, *, draft_usage: ModelUsage | None = None) -> PostingEngine:
+def with_caps(world: World, caps: Limits, *, draft_usage: ModelUsage | None = None) -> Process:
 
     agent = LimitsAgent(caps=caps, listed=LISTED, new_id=uuid.uuid4, draft_usage=draft_usage)
     return world.engine_with(replace(world.engine.services, limits=agent))

@@ -12,10 +12,9 @@ from bot.core.model import Posted
 from bot.core.spending.limits import Limits
 from bot.core.states import TweetStatus
 from bot.engine.leasing import leased
-from bot.engine.posting.posting_engine import PostingEngine
 from bot.engine.posting.publishing import publish
 from tests.engine.test_limits_agent import with_caps
-from tests.engine.world import ScriptedX, VirtualClock, World
+from tests.engine.world import Process, ScriptedX, VirtualClock, World
 
 SKEWS = [-300, 300]
 
@@ -50,7 +49,7 @@ class SlowX(ScriptedX):
         return super().create_post(text, reply_to=reply_to)
 
 
-def a_worker(world: World, skew: float) -> PostingEngine:
+def a_worker(world: World, skew: float) -> Process:
     engine = world.new_engine()
     clock = Machine(world.clock, timedelta(seconds=skew))
     return world.engine_with(replace(engine.services, clock=clock))

@@ -17,9 +17,8 @@ from bot.engine.content.writing_ahead import prepare_next
 from bot.engine.context import ProfileContext
 from bot.engine.leasing import leased
 from bot.engine.posting.auditing import audit
-from bot.engine.posting.posting_engine import PostingEngine
 from tests.engine.test_limits_agent import with_caps
-from tests.engine.world import Notes, PlainWriter, World
+from tests.engine.world import Notes, PlainWriter, Process, World
 
 LONG_AGO = "UPDATE posting_schedule SET writing_until = '2020-01-01T00:00:00Z'"
 
@@ -181,7 +180,7 @@ def test_a_due_slot_whose_limit_stays_closed_too_long_is_given_up_before_anythin
     world: World,
 ) -> None:
     world.slot(0)
-    engine: PostingEngine = with_caps(world, Limits(posts_24h=0))
+    engine: Process = with_caps(world, Limits(posts_24h=0))
     assert prepare_next(engine.context(world.profile)) is None
     assert not world.writer.asked
     assert world.rows("SELECT status, reason FROM posting_schedule") == [("expired", "posts_24h")]

@@ -7,7 +7,7 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -257,6 +257,13 @@ class BreakableDatabase:
             raise DatabaseUnavailable("went away after the commit")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process(PostingEngine):
+    """An engine, with the services that its contexts share."""
+
+    services: Services
+
+
 class World:
     """One profile on a fresh set of rows."""
 
@@ -282,7 +289,7 @@ class World:
         self.profile_id = made.id
         self.engine = self.new_engine()
 
-    def new_engine(self, **settings: Any) -> PostingEngine:
+    def new_engine(self, **settings: Any) -> Process:
         """A process: its own name on leases, nothing remembered."""
         return self.engine_with(
             Services(
@@ -295,13 +302,12 @@ class World:
             )
         )
 
-    def engine_with(self, services: Services) -> PostingEngine:
+    def engine_with(self, services: Services) -> Process:
         """A process with services of its own; the account is the world's, as it is when it is used."""
 
         def context(profile: Profile) -> ProfileContext:
-            shared = {field.name: getattr(services, field.name) for field in fields(Services)}
-            return ProfileContext(
-                **shared,
+            return ProfileContext.of(
+                services,
                 profile=profile,
                 x=self.x,
                 sources=self.sources,
@@ -309,7 +315,7 @@ class World:
                 rng=self.rng,
             )
 
-        return PostingEngine(services=services, context=context)
+        return Process(services=services, context=context)
 
     @property
     def context(self) -> ProfileContext:

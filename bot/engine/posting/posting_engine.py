@@ -12,7 +12,7 @@ from bot.core.errors import BotError, LeaseLost
 from bot.core.model import Lease, Profile, Slot, Tweet
 from bot.core.posting.schedule import settle_overdue
 from bot.core.states import Mode, SlotStatus, TweetStatus
-from bot.engine.context import ProfileContext, Services
+from bot.engine.context import ProfileContext
 from bot.engine.decisions import DecisionRecorder
 from bot.engine.leasing import leased
 from bot.engine.outcomes import Outcome, OutcomeKind
@@ -27,11 +27,9 @@ class PostingEngine:
     """Acts for profiles, one tick at a time.
 
     Attributes:
-        services: what all profiles share.
         context: a profile's own client, writer and sources, with the services.
     """
 
-    services: Services
     context: Callable[[Profile], ProfileContext]
 
     def tick(self, profile: Profile) -> Sequence[Outcome]:
