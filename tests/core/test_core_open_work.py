@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.posting.schedule import is_on_its_way, is_too_late, tolerance
+from bot.core.posting.schedule import is_on_its_way, is_too_late, settle_overdue, tolerance
 from bot.core.posting.settling import is_due
 from bot.core.states import Origin, TweetStatus
 from tests.core.makers import slot, tweet
@@ -78,3 +78,23 @@ def test_looks_are_spaced_by_xs_delay_and_put_off_no_longer_than_may_be(
 ) -> None:
     one = tweet(**{"status": UNKNOWN, "intent_at": NOON - MINUTE, **fields})
     assert is_due(one, now=NOON, delay=DELAY, by_hand=by_hand) is due
+
+
+def test_a_text_that_has_kept_others_waiting_for_an_hour_is_looked_at_whatever_was_put_off() -> None:
+    one = tweet(
+        status=UNKNOWN,
+        reason="duplicate",
+        intent_at=NOON - timedelta(hours=1),
+        looked_at=NOON,
+        next_attempt_at=NOON + MINUTE,
+    )
+    assert is_due(one, now=NOON, delay=DELAY, by_hand=False)
+    early = NOON - timedelta(seconds=1)
+    assert not is_due(one, now=early, delay=DELAY, by_hand=False)
+
+
+def test_a_slot_is_on_time_up_to_two_minutes_beside_one_that_is_late() -> None:
+    late, on_time = slot(NOON - 3 * MINUTE, 1), slot(NOON - 2 * MINUTE, 2)
+    choice = settle_overdue([late, on_time], now=NOON, tolerance=20 * MINUTE)
+    assert choice.due == on_time
+    assert [one.slot for one in choice.missed] == [late]

@@ -19,6 +19,7 @@ from bot.core.content.text import (
     is_too_long,
     links,
     normalise,
+    one_line,
     weigh,
 )
 
@@ -266,3 +267,17 @@ def test_a_text_is_beyond_counting_from_501_accents_or_ten_thousand_and_one_char
     assert [is_too_long("a" * 500 + f"b{accent}" * number) for number in (1, 501)] == [False, False]
     assert [is_too_long("a" * characters) for characters in (10_000, 10_001)] == [False, True]
     assert links("a.com " + "b" * 9_990 + " c.com") == ("a.com",)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\nb\t c", "a b c"),
+        ("a\x07b", "a b"),
+        ("a\u200bb\u00adc\ufeff", "abc"),
+        ("e\N{COMBINING ACUTE ACCENT}", "\N{LATIN SMALL LETTER E WITH ACUTE}"),
+        ("\N{WOMAN}\u200d\N{MICROSCOPE}", "\N{WOMAN}\u200d\N{MICROSCOPE}"),
+    ],
+)
+def test_one_line_shows_no_control_characters_and_keeps_joined_emoji_together(text: str, line: str) -> None:
+    assert one_line(text) == line
