@@ -173,3 +173,13 @@ def test_a_name_that_is_no_price_is_refused_with_those_that_are(name: str) -> No
     with pytest.raises(SettingError) as caught:
         with_overrides(LISTED, {name: "1"})
     assert "post_with_link" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["post", "post_with_link", "own_post_read", "post_read", "user_read"])
+def test_each_of_xs_prices_may_be_the_operators_own(name: str) -> None:
+    assert getattr(with_overrides(LISTED, {name: "0.123"}), name) == Decimal("0.123")
+
+
+@pytest.mark.parametrize("value", [True, False, None, [], "a lot"])
+def test_what_is_no_figure_is_no_amount(value: object) -> None:
+    assert amount_of(value) is None
