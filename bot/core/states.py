@@ -17,6 +17,14 @@ class Mode(StrEnum):
     DRY_RUN = "dry-run"
 
 
+class MemberRole(StrEnum):
+    """What a signed-in person may do with a profile."""
+
+    OWNER = "owner"
+    EDITOR = "editor"
+    VIEWER = "viewer"
+
+
 class PlanStatus(StrEnum):
     """Whether a plan is the one that fills slots."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.ports.posting import Profiles, Slots, Tweets
-from bot.ports.running import Config, Decisions, Leases
+from bot.ports.running import Config, Credentials, Decisions, Leases
 from bot.ports.services import Clock, Sources, Writer, X
 from bot.ports.spending import Ledger, Rates
 from bot.ports.tables import Database, Transaction
@@ -11,6 +11,7 @@ from bot.ports.tables import Database, Transaction
 __all__ = [
     "Clock",
     "Config",
+    "Credentials",
     "Database",
     "Decisions",
     "Leases",

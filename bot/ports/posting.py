@@ -18,6 +18,10 @@ class Profiles(Protocol):
         """Every profile, oldest first."""
         ...
 
+    def with_keys(self) -> Sequence[tuple[Profile, str | None]]:
+        """Every profile, oldest first, with its encrypted keys where it has some."""
+        ...
+
     def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
         """Adds a profile."""
         ...

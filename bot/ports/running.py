@@ -1,4 +1,4 @@
-"""Rows that running needs: leases, decisions, settings."""
+"""Rows that running needs: leases, decisions, settings, keys."""
 
 from __future__ import annotations
 
@@ -54,4 +54,16 @@ class Config(Protocol):
 
     def put(self, key: str, value: Any) -> None:
         """Sets it."""
+        ...
+
+
+class Credentials(Protocol):
+    """Profiles' own keys, encrypted."""
+
+    def put(self, profile_id: ProfileId, encrypted_keys: str) -> None:
+        """Keeps a profile's keys in place of those it had."""
+        ...
+
+    def remove(self, profile_id: ProfileId) -> bool:
+        """Deletes a profile's keys; False when there are none."""
         ...

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from bot.ports.posting import Profiles, Slots, Tweets
-from bot.ports.running import Config, Decisions, Leases
+from bot.ports.running import Config, Credentials, Decisions, Leases
 from bot.ports.spending import Ledger, Rates
 
 
@@ -29,6 +29,8 @@ class Transaction(Protocol):
     def decisions(self) -> Decisions: ...  # noqa: D102 - named by its type
     @property
     def config(self) -> Config: ...  # noqa: D102 - named by its type
+    @property
+    def credentials(self) -> Credentials: ...  # noqa: D102 - named by its type
 
 
 class Database(Protocol):

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Program
 from bot.core.errors import BotError, DatabaseUnavailable, SchemaOutdated
 from bot.ports import Database, Transaction
 from bot.store.connect import create_engine_for
+from bot.store.credentials import CredentialTable
 from bot.store.decisions import DecisionTable
 from bot.store.leases import LeaseTable
 from bot.store.ledger import LedgerTable
@@ -73,6 +74,11 @@ class StoreTransaction(Transaction):
     def config(self) -> ConfigTable:
         """Settings that an operator changes at run time."""
         return ConfigTable(self.connection)
+
+    @cached_property
+    def credentials(self) -> CredentialTable:
+        """Profiles' own keys, encrypted."""
+        return CredentialTable(self.connection)
 
 
 class DatabaseManager(Database):

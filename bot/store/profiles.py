@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from bot.core.model import Plan, PlanId, Profile, ProfileId
 from bot.core.states import Mode, PlanStatus, SlotStatus
 from bot.ports import Config, Profiles
+from bot.store.rows.access import CREDENTIALS
 from bot.store.rows.posting import CONFIG, PLANS, PROFILES, SLOTS
 
 
@@ -26,6 +27,15 @@ class ProfileTable(Profiles):
     def all(self) -> Sequence[Profile]:
         """Every profile, oldest first."""
         return [_profile(row) for row in self.connection.execute(_PROFILES).mappings()]
+
+    def with_keys(self) -> Sequence[tuple[Profile, str | None]]:
+        """Every profile, oldest first, with its encrypted keys where it has some."""
+        found = []
+        for row in self.connection.execute(_PROFILES_WITH_KEYS).mappings():
+            values = dict(row)
+            keys = values.pop("encrypted_keys")
+            found.append((Profile(**values), keys))
+        return found
 
     def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
         """Adds a profile."""
@@ -135,6 +145,9 @@ _PROFILE_COLUMNS = (
 )
 # What every tick asks is built once: building a statement takes longer than its answer.
 _PROFILES = select(*_PROFILE_COLUMNS).order_by(PROFILES.c.created_at, PROFILES.c.id)
+_PROFILES_WITH_KEYS = _PROFILES.add_columns(CREDENTIALS.c.encrypted_keys).outerjoin_from(
+    PROFILES, CREDENTIALS, CREDENTIALS.c.profile_id == PROFILES.c.id
+)
 _ACTIVE_PLAN = select(PLANS).where(
     PLANS.c.profile_id == bindparam("profile_id"), PLANS.c.status == PlanStatus.ACTIVE
 )

@@ -134,12 +134,14 @@ def one_row_everywhere(tx: StoreTransaction, handle: str) -> ProfileId:
     tx.rates.saw(profile.id, CREATE_POST, [a_window()], now=NOW)
     tx.leases.acquire(profile.id, holder="w", asked_at=0.0, lasts=HOUR)
     tx.decisions.record(a_decision(profile.id))
+    tx.credentials.put(profile.id, f"not {handle}'s real keys")
     names = {"profile": profile.id, "tweet": tweet.id, "now": NOW, "day": NOW.date()}
     for statement in (
         "INSERT INTO content_performance (tweet_id, age_minutes, measured_at) VALUES (:tweet, 60, :now)",
         "INSERT INTO learning_data (profile_id, arm) VALUES (:profile, 'tue-09|tides|plain')",
         "INSERT INTO analytics (profile_id, date) VALUES (:profile, :day)",
         "INSERT INTO conversations (profile_id) VALUES (:profile)",
+        "INSERT INTO members (profile_id, auth_user_id) VALUES (:profile, gen_random_uuid())",
         """
         INSERT INTO messages (conversation_id, role, content)
         SELECT id, 'user', 'why?' FROM conversations WHERE profile_id = :profile

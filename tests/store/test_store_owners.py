@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import URL, Connection, text
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
 from bot.core.errors import BotError, DatabaseUnavailable, UsageUnreadable
 from bot.core.model import ProfileId
@@ -20,8 +20,8 @@ from tests.conftest import admin
 from tests.store.rows import NOW, daily_rows, ledger_sums, one_row_everywhere
 from tests.support.supabase import GRANT_EVERYTHING, signed_in
 
-# Tables that belong to no profile, so that nobody who is signed in has a row there.
-WORKERS_OWN = {"alembic_version", "api_usage_tracking", "bot_config"}
+# Tables in which nobody who is signed in sees a row: of no profile, or of what nobody else may have.
+WORKERS_OWN = {"alembic_version", "api_usage_tracking", "bot_config", "credentials"}
 WRITES = ("INSERT", "UPDATE", "DELETE")
 
 Users = dict[str, tuple[ProfileId, UUID]]
@@ -71,16 +71,21 @@ def rows_in(connection: Connection, table: str) -> set[str]:
         return set()
 
 
-def rows_of(manager: DatabaseManager, table: str, profile: ProfileId) -> set[str]:
-    """The profile's rows, seen by the owner of the tables."""
+def rows_of(manager: DatabaseManager, table: str, profile: ProfileId, user: UUID) -> set[str]:
+    """The profile's rows that a person may read, seen by the owner of the tables."""
     owned = {
         "profiles": "id = :profile",
         "content_performance": "tweet_id IN (SELECT id FROM tweets WHERE profile_id = :profile)",
         "messages": "conversation_id IN (SELECT id FROM conversations WHERE profile_id = :profile)",
+        # Who else may see the profile is nobody's to read.
+        "members": "profile_id = :profile AND auth_user_id = :user",
     }.get(table, "profile_id = :profile")
     with manager.transaction() as tx:
         return set(
-            tx.connection.scalars(text(f"SELECT ctid::text FROM {table} WHERE {owned}"), {"profile": profile})
+            tx.connection.scalars(
+                text(f"SELECT ctid::text FROM {table} WHERE {owned}"),
+                {"profile": profile} | ({"user": user} if ":user" in owned else {}),
+            )
         )
 
 
@@ -125,15 +130,66 @@ def test_every_table_has_row_level_security_and_rows_to_try_it_on(
     assert len(users) == 2
 
 
+def readable(manager: DatabaseManager, profile: ProfileId, user: UUID) -> dict[str, set[str]]:
+    """What a person who may read the profile should see of every table."""
+    return {
+        table: set() if table in WORKERS_OWN else rows_of(manager, table, profile, user)
+        for table in tables(manager)
+    }
+
+
 def test_one_sees_exactly_ones_own_rows(manager: DatabaseManager, granted: Users) -> None:
     for profile, user in granted.values():
-        own = {
-            table: set() if table in WORKERS_OWN else rows_of(manager, table, profile)
-            for table in tables(manager)
-        }
-        assert {table for table, rows in own.items() if not rows} == WORKERS_OWN
+        own = readable(manager, profile, user)
+        assert {table for table, rows in own.items() if not rows} == WORKERS_OWN | {"members"}
         with signed_in(manager.engine, user=user) as connection:
             assert {table: rows_in(connection, table) for table in own} == own
+
+
+@pytest.mark.parametrize("role", ["owner", "editor", "viewer"])
+def test_a_member_sees_exactly_what_the_profiles_owner_sees(
+    manager: DatabaseManager, granted: Users, role: str
+) -> None:
+    profile, owner = granted["ada"]
+    member = join(manager, profile, role)
+    shared = readable(manager, profile, member)
+    assert {table for table, rows in shared.items() if not rows} == WORKERS_OWN
+    with signed_in(manager.engine, user=member) as connection:
+        assert {table: rows_in(connection, table) for table in shared} == shared
+    with signed_in(manager.engine, user=owner) as connection:
+        assert {table: rows_in(connection, table) for table in shared} == shared | {"members": set()}
+
+
+def test_who_is_a_member_no_longer_sees_nothing_any_more(manager: DatabaseManager, granted: Users) -> None:
+    member = join(manager, granted["ada"][0])
+    with manager.transaction() as tx:
+        tx.connection.execute(text("DELETE FROM members WHERE auth_user_id = :user"), {"user": member})
+    with signed_in(manager.engine, user=member) as connection:
+        assert {table for table in tables(manager) if rows_in(connection, table)} == set()
+
+
+def test_a_person_is_a_member_of_a_profile_once(manager: DatabaseManager, users: Users) -> None:
+    profile, other = users["ada"][0], users["bob"][0]
+    member = join(manager, profile)
+    join(manager, other, user=member)
+    with pytest.raises(IntegrityError, match="uq_members_profile_id_auth_user_id"):
+        join(manager, profile, "owner", user=member)
+
+
+def join(
+    manager: DatabaseManager, profile: ProfileId, role: str = "viewer", *, user: UUID | None = None
+) -> UUID:
+    """Makes somebody a member of the profile."""
+    member = user or uuid4()
+    with manager.transaction() as tx:
+        tx.connection.execute(
+            text(
+                "INSERT INTO members (profile_id, auth_user_id, role) "
+                "VALUES (:profile, :user, CAST(:role AS member_role))"
+            ),
+            {"profile": profile, "user": member, "role": role},
+        )
+    return member
 
 
 @pytest.mark.usefixtures("granted")
@@ -147,9 +203,10 @@ def test_nobody_else_sees_a_row(manager: DatabaseManager, role: str, user: UUID 
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
-@pytest.mark.parametrize("who", ["nobody", "a stranger", "the owner"])
+@pytest.mark.parametrize("who", ["nobody", "a stranger", "the owner", "a member"])
 def test_nobody_but_the_worker_writes(manager: DatabaseManager, granted: Users, role: str, who: str) -> None:
-    user = {"nobody": None, "a stranger": uuid4(), "the owner": granted["ada"][1]}[who]
+    member = join(manager, granted["ada"][0], "owner")
+    user = {"nobody": None, "a stranger": uuid4(), "the owner": granted["ada"][1], "a member": member}[who]
     if role == "anon":
         user = None
     with signed_in(manager.engine, role, user) as connection:

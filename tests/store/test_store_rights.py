@@ -59,6 +59,72 @@ def test_an_owner_does_not_become_another_account(manager: DatabaseManager, prof
         assert done.rowcount == 0
 
 
+KEYS = "not ada's real keys"
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated"])
+@pytest.mark.parametrize("statement", ["SELECT encrypted_keys FROM credentials", "TABLE credentials"])
+def test_nobody_who_comes_in_by_the_platform_reads_keys_whatever_is_granted(
+    manager: DatabaseManager, profile: Profile, role: str, statement: str
+) -> None:
+    with manager.transaction() as tx:
+        tx.credentials.put(profile.id, KEYS)
+    with signed_in(manager.engine, role, profile.auth_user_id) as connection:
+        assert connection.execute(text(statement)).all() == []
+
+
+@pytest.mark.as_migrated
+@pytest.mark.parametrize("role", ["anon", "authenticated"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT profile_id FROM credentials",
+        "UPDATE credentials SET encrypted_keys = ''",
+        "DELETE FROM credentials",
+        "TRUNCATE credentials",
+        "INSERT INTO credentials (profile_id, encrypted_keys) VALUES (gen_random_uuid(), '')",
+    ],
+)
+def test_keys_are_closed_on_a_platform_whose_defaults_grant_all(
+    manager: DatabaseManager, profile: Profile, role: str, statement: str
+) -> None:
+    with (
+        pytest.raises(ProgrammingError, match="permission denied for table credentials"),
+        signed_in(manager.engine, role, profile.auth_user_id) as connection,
+    ):
+        connection.execute(text(statement))
+
+
+def test_an_owner_puts_no_keys_of_their_own_in_place_of_the_workers(
+    manager: DatabaseManager, profile: Profile, neighbour: Profile
+) -> None:
+    with manager.transaction() as tx:
+        tx.credentials.put(profile.id, KEYS)
+    with signed_in(manager.engine, user=profile.auth_user_id) as connection:
+        changed = connection.execute(text("UPDATE credentials SET encrypted_keys = 'mine'"))
+        assert changed.rowcount == 0
+    with (
+        pytest.raises(ProgrammingError, match="row-level security"),
+        signed_in(manager.engine, user=neighbour.auth_user_id) as connection,
+    ):
+        connection.execute(
+            text("INSERT INTO credentials (profile_id, encrypted_keys) VALUES (:profile, 'mine')"),
+            {"profile": neighbour.id},
+        )
+
+
+def test_a_stranger_joins_no_profile(manager: DatabaseManager, profile: Profile) -> None:
+    stranger = uuid4()
+    with (
+        pytest.raises(ProgrammingError, match="row-level security"),
+        signed_in(manager.engine, user=stranger) as connection,
+    ):
+        connection.execute(
+            text("INSERT INTO members (profile_id, auth_user_id, role) VALUES (:profile, :user, 'owner')"),
+            {"profile": profile.id, "user": stranger},
+        )
+
+
 def test_a_draft_is_not_attached_to_another_profiles_slot(
     manager: DatabaseManager, profile: Profile, neighbour: Profile
 ) -> None:

@@ -25,6 +25,8 @@ from tests.store.rows import HOUR, NOW, a_posted, a_tweet, a_wish, one_row_every
 
 PROMISED: dict[str, tuple[set[str], set[tuple[str, ...]]]] = {
     "profiles": ({"id", "auth_user_id", "handle", "timezone", "mode"}, {("auth_user_id",)}),
+    "members": ({"profile_id", "auth_user_id", "role"}, {("profile_id", "auth_user_id")}),
+    "credentials": ({"profile_id"}, set()),
     "plans": ({"id", "profile_id", "status"}, set()),
     "posting_schedule": ({"id", "profile_id", "due_at", "status"}, {("profile_id", "due_at")}),
     "tweets": (

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.store.manager import DatabaseManager
-from bot.store.rows import posting, spending
+from bot.store.rows import access, posting, spending
 from bot.store.schema import UPSERT_TARGETS
 from tests.store.rows import ROOT
 
@@ -51,7 +51,7 @@ def _called(call: ast.Call) -> str:
 def _table(insert: ast.Call) -> str:
     row = insert.args[0]
     assert isinstance(row, ast.Name)
-    room = posting if hasattr(posting, row.id) else spending
+    room = next(room for room in (posting, spending, access) if hasattr(room, row.id))
     return str(getattr(room, row.id).name)
 
 

@@ -25,7 +25,17 @@ from sqlalchemy import text as sql_text
 from sqlalchemy.types import TypeDecorator
 
 from bot.core.moments import aware
-from bot.core.states import CallKind, CallState, LatePolicy, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
+from bot.core.states import (
+    CallKind,
+    CallState,
+    LatePolicy,
+    MemberRole,
+    Mode,
+    Origin,
+    PlanStatus,
+    SlotStatus,
+    TweetStatus,
+)
 
 # Sums and differences of moments between these can be told; X began in 2006.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -108,6 +118,7 @@ TWEET_STATUS = _enum(TweetStatus, "tweet_status")
 TWEET_ORIGIN = _enum(Origin, "tweet_origin")
 CALL_STATE = _enum(CallState, "call_state")
 CALL_KIND = _enum(CallKind, "call_kind")
+MEMBER_ROLE = _enum(MemberRole, "member_role")
 
 
 def keyed() -> Sequence[Column[Any]]:
