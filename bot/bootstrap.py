@@ -114,7 +114,7 @@ def open_bot(
     """
     with ExitStack() as stack:
         manager = stack.enter_context(open_database(settings, sandbox=sandbox, check=check_schema))
-        keys, base_url = _x_keys(settings), settings.x_api_base_url
+        keys, base_url = settings.x_keys, settings.x_api_base_url
         if sandbox and needs_x:
             keys, base_url = stack.enter_context(local_x(settings.bot_data_dir))
         clock = SystemClock(stop)
@@ -196,15 +196,6 @@ def _ensure_migrated(manager: DatabaseManager) -> None:
         require_head(manager)
     except SchemaOutdated:
         migrate(manager)
-
-
-def _x_keys(settings: Settings) -> dict[str, str]:
-    return {
-        "api_key": settings.x_api_key.get_secret_value(),
-        "api_secret": settings.x_api_secret.get_secret_value(),
-        "access_token": settings.x_access_token.get_secret_value(),
-        "access_token_secret": settings.x_access_token_secret.get_secret_value(),
-    }
 
 
 def _limits_agent(settings: Settings) -> LimitsAgent:

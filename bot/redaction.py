@@ -39,6 +39,16 @@ _LONGEST_SHOWN = 40
 _LONGEST_WORD = 16
 
 
+# Secrets that rows hold rather than settings; there may be thousands.
+_HIDDEN: set[str] = set()
+_RUN = re.compile(r"[\w-]+")
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Has every redaction of this process take these out too, where they stand as words."""
+    _HIDDEN.update(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
+
+
 class Redaction:
     """Takes secrets out of text, known ones by value and others by their form."""
 
@@ -51,6 +61,8 @@ class Redaction:
         """The text without secrets."""
         for secret in self._known:
             text = text.replace(secret, HIDDEN)
+        if _HIDDEN:
+            text = _RUN.sub(lambda run: HIDDEN if run[0] in _HIDDEN else run[0], text)
         for pattern in _PATTERNS:
             text = pattern.sub(rf"\g<1>{HIDDEN}", text)
         return text

@@ -15,12 +15,18 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.core.errors import SettingError
+from bot.encryption import is_secret_key
 from bot.environment import is_proxy, proxies, unknown
 from bot.redaction import UNREADABLE, as_given, looks_like_key, secrets_in
+from bot.x.keys import KEY_NAMES, token_user_id, variable
 
 
 def _none_word(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
+def _parts(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _stripped(value: Any) -> Any:
@@ -98,6 +104,10 @@ class Settings(BaseSettings):
     bot_lease_seconds: Annotated[
         Annotated[float, Field(gt=0, le=86_400)] | None, BeforeValidator(_none_word)
     ] = Field(default=None, description="seconds, more than two X timeouts and at most 86400, like 90")
+    bot_secret_key: Secret = Field(
+        default=NO_SECRET,
+        description="a key that `python -m bot accounts new-key` prints, or several, separated by commas",
+    )
     bot_keep_decisions_days: int = Field(
         default=90, ge=7, le=3650, description="whole days from 7 to 3650, like 90"
     )
@@ -112,9 +122,7 @@ class Settings(BaseSettings):
     @field_validator("bot_sources", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return _parts(value) if isinstance(value, str) else value
 
     @field_validator("bot_data_dir")
     @classmethod
@@ -160,6 +168,14 @@ class Settings(BaseSettings):
             raise ValueError("not a Redis address")
         return value
 
+    @field_validator("bot_secret_key")
+    @classmethod
+    def _fernet_keys(cls, value: SecretStr) -> SecretStr:
+        given = value.get_secret_value()
+        if given and not all(is_secret_key(key) for key in _parts(given) or [""]):
+            raise ValueError("not Fernet keys")
+        return value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: Any) -> Any:
@@ -191,8 +207,14 @@ class Settings(BaseSettings):
         values = [one.get_secret_value() for one in held if isinstance(one, SecretStr)]
         plain = [self.x_api_base_url, self.openai_base_url or "", *self.bot_sources, *proxies().values()]
         inner = [secret for address in (*values, *plain) for secret in secrets_in(address)]
+        values += self.secret_keys
         keys = [source for source in self.bot_sources if "/" not in source and looks_like_key(source)]
         return tuple(dict.fromkeys(value for value in (*values, *inner, *keys) if value))
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys of `BOT_SECRET_KEY`: the first encrypts, all decrypt."""
+        return _parts(self.bot_secret_key.get_secret_value())
 
     def require_keys(self) -> None:
         """Refuses to go on without the account's four keys.
@@ -200,8 +222,7 @@ class Settings(BaseSettings):
         Raises:
             SettingError: it names those that are not set.
         """
-        names = ("x_api_key", "x_api_secret", "x_access_token", "x_access_token_secret")
-        missing = ", ".join(name.upper() for name in names if not getattr(self, name).get_secret_value())
+        missing = ", ".join(variable(name) for name, key in self.x_keys.items() if not key)
         if missing:
             raise SettingError(
                 f"missing: {missing}", code="keys_missing", fix="set what is missing, or try --sandbox"
@@ -209,9 +230,13 @@ class Settings(BaseSettings):
 
     @property
     def token_user_id(self) -> str | None:
-        """The account id that an access token starts with, where it has that form."""
-        head, dash, _ = self.x_access_token.get_secret_value().partition("-")
-        return head if dash and head.isdigit() else None
+        """The id of the account that the access token starts with, where it has that form."""
+        return token_user_id(self.x_access_token.get_secret_value())
+
+    @property
+    def x_keys(self) -> dict[str, str]:
+        """The account's four keys, by their name in `XClient`."""
+        return {name: getattr(self, f"x_{name}").get_secret_value() for name in KEY_NAMES}
 
 
 _SECRETS = frozenset(

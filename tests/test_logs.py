@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from bot.logs import configure
-from bot.redaction import Redaction
+from bot.redaction import HIDDEN, Redaction, hide
 
 SECRET = "hunter2hunter2"
 LONG_SECRET = "AAAAbbbbCCCC" * 12
@@ -389,3 +389,17 @@ def test_headers_as_a_fact_leave_the_rest_of_the_line_alone(logs: Configure) -> 
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert Redaction((SECRET,))(text) == text
+
+
+def test_a_key_that_a_row_held_is_hidden_from_then_on(logs: Configure) -> None:
+    stream = logs()
+    before = Redaction(())
+    key = "19-SavedAccessTokenOfSomebody"
+    assert key in before(f"token {key}")
+
+    hide((key, "abc"))
+
+    structlog.get_logger("bot").info("odd", said=f'X answered oauth_token="{key}".')
+    (line,) = lines(stream)
+    assert line["said"] == f'X answered oauth_token="{HIDDEN}".'
+    assert before(f"token {key}, abc") == f"token {HIDDEN}, abc"

@@ -223,6 +223,33 @@ def test_a_secret_is_stripped_kept_and_never_shown(read: Read, name: str) -> Non
         assert "hunter2" not in shown
 
 
+FIRST, SECOND = "A" * 43 + "=", "b-_9" * 10 + "xyz="
+
+
+def test_each_secret_key_is_a_secret_by_itself(read: Read) -> None:
+    settings = read(BOT_SECRET_KEY=f" {FIRST} ,{SECOND},")
+
+    assert settings.secret_keys == (FIRST, SECOND)
+    assert {FIRST, SECOND} <= set(settings.secrets)
+    assert FIRST not in repr(settings) + settings.model_dump_json()
+
+
+def test_without_a_secret_key_there_is_none(read: Read) -> None:
+    assert read().secret_keys == ()
+
+
+@pytest.mark.parametrize(
+    "given", ["hunter2hunter2", FIRST[:-1], f"{FIRST}{SECOND}", f"{FIRST};{SECOND}", f"{FIRST},hunter2", ","]
+)
+def test_a_secret_key_that_encrypts_nothing_is_named_and_not_shown(read: Read, given: str) -> None:
+    with pytest.raises(SettingError, match="BOT_SECRET_KEY is a value that can't be read") as caught:
+        read(BOT_SECRET_KEY=given)
+
+    assert "accounts new-key" in str(caught.value)
+    assert FIRST not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_is_not_shown_when_something_else_is_wrong(read: Read, name: str) -> None:
     with pytest.raises(SettingError) as caught:
