@@ -1,35 +1,72 @@
-"""Profiles' own clients, writers and sources, each made when it is first needed."""
+"""Profiles' own clients, and the writer and sources that they share, each made when it is first needed."""
 
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bot.core.model import Profile
+from bot.core.errors import BotError, Fatal
+from bot.core.model import Profile, ProfileId
+from bot.core.states import Mode
+from bot.encryption import Cipher
 from bot.engine.context import ProfileContext, Services
-from bot.engine.identifying import OwnAccount
+from bot.engine.identifying import OwnAccount, choose
+from bot.redaction import hide
 from bot.settings import Settings
+from bot.x.keyless import KeylessX
+from bot.x.keys import token_user_id
 
 if TYPE_CHECKING:
-    from bot.ports import Sources, Writer, X
+    from bot.ports import Sources, Transaction, Writer, X
     from bot.store.cache import MemoryCache, RedisCache
+
+ADD_KEYS = "save them: python -m bot accounts add"
+
+
+class KeySource(StrEnum):
+    """Where a profile's keys come from."""
+
+    ENVIRONMENT = "environment"
+    CREDENTIALS = "credentials"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKeys:
+    """Where a profile's keys come from, and those of the tables as they are kept there."""
+
+    source: KeySource
+    encrypted: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Adapters:
+    """What is one profile's own, and the keys it was made with."""
+
+    held: HeldKeys
+    x: X
+    rng: random.Random
 
 
 @dataclass
 class Accounts:
-    """The account that the environment's keys serve.
+    """The account that the environment's keys serve, and those whose keys are saved.
+
+    Threads may ask it at once.
 
     Attributes:
         settings: what the environment says.
         services: what all profiles share.
-        x_keys: the account's four keys, by their name in `XClient`.
+        x_keys: the environment's four keys, by their name in `XClient`.
         x_base_url: where X is.
         documents: what is written from where the environment names no source.
-        owner: whose keys they are, where the token tells.
+        owner: whose the environment's keys are, where the token tells.
     """
 
     settings: Settings
@@ -38,17 +75,63 @@ class Accounts:
     x_base_url: str
     documents: Sequence[str] = ()
     owner: str | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+    _held: dict[ProfileId, HeldKeys] = field(default_factory=dict, init=False, repr=False)
+    _adapters: dict[ProfileId, _Adapters] = field(default_factory=dict, init=False, repr=False)
 
     def context(self, profile: Profile) -> ProfileContext:
-        """The profile with its client, writer and sources, and the services."""
+        """The profile with its client, writer and sources, and the services.
+
+        A profile's client is kept from one call to the next, so that its connection to X is. It is
+        made anew once `profiles` has seen other keys. Without keys that can be used, its calls
+        raise Fatal.
+        """
+        own = self._adapters_of(profile)
+        with self._lock:
+            sources, writer = self.sources, self.writer
         return ProfileContext.of(
-            self.services,
-            profile=profile,
-            x=self.x,
-            sources=self.sources,
-            writer=self.writer,
-            rng=self.rng,
+            self.services, profile=profile, x=own.x, sources=sources, writer=writer, rng=own.rng
         )
+
+    def profiles(self, tx: Transaction) -> Sequence[Profile]:
+        """The profiles that a worker runs: the environment's own, and all whose keys are saved.
+
+        With `BOT_MODE=dry-run` all of them run dry.
+        """
+        found = self.held_keys(tx)
+        return [self._as_run(profile) for profile, held in found if held.source is not KeySource.NONE]
+
+    def held_keys(self, tx: Transaction) -> Sequence[tuple[Profile, HeldKeys]]:
+        """Every profile, oldest first, with where its keys come from now; in one statement."""
+        rows = tx.profiles.with_keys()
+        own = self._own_of(rows)
+        found = [(profile, _held(profile, encrypted, own=own)) for profile, encrypted in rows]
+        with self._lock:
+            self._held = {profile.id: held for profile, held in found}
+            self._adapters = {
+                one: adapters
+                for one, adapters in self._adapters.items()
+                if self._held.get(one) == adapters.held
+            }
+        return found
+
+    def saved(self, handle: str | None) -> Profile | None:
+        """The profile that a command is for, where it acts with saved keys and not the environment's.
+
+        Args:
+            handle: as a person gave it; without one the environment's own profile goes before.
+
+        Raises:
+            SettingError: no profile has the handle.
+        """
+        if handle is None and all(self.x_keys.values()):
+            return None
+        with self.services.database.transaction() as tx:
+            found = self.held_keys(tx)
+        saved = [profile for profile, held in found if held.source is KeySource.CREDENTIALS]
+        among = saved if handle is None else [profile for profile, _ in found]
+        chosen = choose(among, handle=handle)
+        return self._as_run(chosen) if chosen is not None and chosen in saved else None
 
     @property
     def own(self) -> OwnAccount:
@@ -62,8 +145,13 @@ class Accounts:
         )
 
     @cached_property
+    def cipher(self) -> Cipher:
+        """What encrypts and reads saved keys."""
+        return Cipher(self.settings.secret_keys)
+
+    @cached_property
     def rng(self) -> random.Random:
-        """Jitter, and which sentence the offline writer takes."""
+        """Which sentence the offline writer takes."""
         return random.Random()  # noqa: S311 - guards nothing
 
     @cached_property
@@ -81,17 +169,8 @@ class Accounts:
 
     @cached_property
     def x(self) -> X:
-        """The account on X."""
-        from bot.x.client import XClient
-
-        timeout = self.settings.x_timeout_seconds
-        return XClient(
-            **self.x_keys,
-            base_url=self.x_base_url,
-            connect_timeout=min(5.0, timeout),
-            read_timeout=timeout,
-            clock=self.services.clock.now,
-        )
+        """The environment's account on X."""
+        return self.client(self.x_keys)
 
     @cached_property
     def writer(self) -> Writer:
@@ -119,7 +198,80 @@ class Accounts:
             cache=self.cache,
         )
 
+    def client(self, keys: Mapping[str, str]) -> X:
+        """The account on X that these keys act for."""
+        from bot.x.client import XClient
+
+        timeout = self.settings.x_timeout_seconds
+        return XClient(
+            **keys,
+            base_url=self.x_base_url,
+            connect_timeout=min(5.0, timeout),
+            read_timeout=timeout,
+            clock=self.services.clock.now,
+        )
+
     def close(self) -> None:
         """Closes what was opened."""
         if "cache" in vars(self):
             self.cache.close()
+
+    def _own_of(self, rows: Sequence[tuple[Profile, str | None]]) -> Profile | None:
+        """The profile that the environment's keys serve, where there are any or none are needed."""
+        if not all(self.x_keys.values()) and self.settings.bot_mode != "dry-run":
+            return None
+        theirs = [one for one, encrypted in rows if encrypted is None or one.x_user_id == self.owner]
+        return choose(theirs, handle=None, x_user_id=self.owner)
+
+    def _as_run(self, profile: Profile) -> Profile:
+        return replace(profile, mode=Mode.DRY_RUN) if self.settings.bot_mode == "dry-run" else profile
+
+    def _adapters_of(self, profile: Profile) -> _Adapters:
+        with self._lock:
+            known = profile.id in self._held
+        if not known:
+            with self.services.database.transaction() as tx:
+                self.held_keys(tx)
+        with self._lock:
+            kept = self._adapters.get(profile.id)
+            if kept is None:
+                held = self._held.get(profile.id, HeldKeys(KeySource.NONE))
+                chance = random.Random()  # noqa: S311 - guards nothing
+                kept = self._adapters[profile.id] = _Adapters(held, self._x_with(held, profile), chance)
+            return kept
+
+    def _x_with(self, held: HeldKeys, profile: Profile) -> X:
+        """The profile's account on X; one that refuses every call where there are no keys for it."""
+        if held.source is KeySource.ENVIRONMENT:
+            return self.x
+        try:
+            return self.client(self._decrypted(held, profile))
+        except BotError as error:
+            self.services.log.warning(
+                "keys_unusable", profile=profile.handle, code=error.code, error=error.line
+            )
+            return KeylessX(str(error), fix=error.fix)
+
+    def _decrypted(self, held: HeldKeys, profile: Profile) -> Mapping[str, str]:
+        """The keys that are saved for the profile.
+
+        Raises:
+            Fatal: there are none, no secret key reads them, or they are another account's.
+            SettingError: there is no secret key.
+        """
+        if held.source is KeySource.NONE:
+            raise Fatal(f"there are no keys for @{profile.handle.removeprefix('@')}", fix=ADD_KEYS)
+        keys = self.cipher.decrypt(held.encrypted)
+        hide(keys.values())
+        # Whoever can write rows could have put one account's keys in another's place.
+        if token_user_id(keys["access_token"]) not in {None, profile.x_user_id}:
+            raise Fatal(
+                f"the keys saved for @{profile.handle.removeprefix('@')} are another account's", fix=ADD_KEYS
+            )
+        return keys
+
+
+def _held(profile: Profile, encrypted: str | None, *, own: Profile | None) -> HeldKeys:
+    if own is not None and profile.id == own.id:
+        return HeldKeys(KeySource.ENVIRONMENT)
+    return HeldKeys(KeySource.NONE) if encrypted is None else HeldKeys(KeySource.CREDENTIALS, encrypted)

@@ -70,8 +70,21 @@ class Bot:
         return PostingEngine(context=self.accounts.context)
 
     def identify(self, handle: str | None = None, *, keep: bool = False) -> Profile:
-        """The profile that the environment's keys serve; asks X on first use."""
-        return identify(self.services, self.accounts.own, handle=handle, keep=keep)
+        """The profile meant: with saved keys, or the one that the environment's keys serve.
+
+        X is asked whose the environment's keys are on their first use.
+        """
+        saved = self.accounts.saved(handle)
+        return saved or identify(self.services, self.accounts.own, handle=handle, keep=keep)
+
+    def require_keys(self, handle: str | None = None) -> None:
+        """Refuses to go on where the profile meant has neither saved keys nor the environment's.
+
+        Raises:
+            SettingError: it names those that are not set, or no profile has the handle.
+        """
+        if self.accounts.saved(handle) is None:
+            self.settings.require_keys()
 
     def known_profile(self, handle: str | None = None) -> Profile | None:
         """The profile as the tables know it; asks nobody."""

@@ -68,7 +68,7 @@ def _post_once(
         say("opening the database")
         with open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot:
             if not options.sandbox and settings.bot_mode != "dry-run":
-                settings.require_keys()
+                bot.require_keys(options.profile)
             bot.announce()
             profile = bot.identify(options.profile)
             known = bot.known_profile(options.profile)

@@ -65,7 +65,7 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> int:
         open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot,
     ):
         if not options.sandbox:
-            settings.require_keys()
+            bot.require_keys(options.profile)
         profile = bot.identify(options.profile)
         unknown = settle_all(bot.engine, profile, say).tweets
         found = audit(bot.accounts.context(profile))

@@ -29,7 +29,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
 
         with open_paced(settings, sandbox=options.sandbox, seconds=options.every, stop=watch.stop) as bot:
             if not options.sandbox and settings.bot_mode != "dry-run":
-                settings.require_keys()
+                bot.require_keys()
             return Worker(bot, begun=watch.begun).run()
 
     code = DONE

@@ -58,6 +58,8 @@ class Ruling(StrEnum):
     STOPPED = "stopped"
     LEFT = "left"
     RESUMED = "resumed"
+    KEYS_SAVED = "keys_saved"
+    KEYS_REMOVED = "keys_removed"
 
 
 class ErrorCode(StrEnum):
