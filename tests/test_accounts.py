@@ -18,6 +18,7 @@ from bot.core.model import Profile
 from bot.core.states import Mode
 from bot.encryption import Cipher, new_secret_key
 from bot.keys import ProfileWish, remove_keys, rotate_keys, save_keys, try_keys
+from bot.redaction import HIDDEN, Redaction
 from bot.sandbox import Sandbox, SandboxControl
 from bot.settings import Settings
 from bot.x.keyless import KeylessX
@@ -193,6 +194,23 @@ def test_without_a_secret_key_the_environments_account_goes_on(opened: Open, loc
     with pytest.raises(Fatal, match="BOT_SECRET_KEY is not set"):
         keyless.accounts.context(ada).x.me()
     assert keyless.accounts.context(own).x.me().x_user_id == own.x_user_id
+
+
+def test_keys_that_were_read_from_rows_are_hidden_wherever_they_would_be_shown(
+    opened: Open, local_x: Sandbox
+) -> None:
+    bot = opened()
+    ada = save(bot, local_x, "ada")
+    other = f"{new_secret_key()[:30]}-never-typed"
+    assert other in Redaction(())(f"X says: {other}")
+    with bot.manager.transaction() as tx:
+        keys = vars(local_x.keys) | {"access_token": f"{ada.x_user_id}-x", "api_secret": other}
+        tx.credentials.put(ada.id, bot.accounts.cipher.encrypt(keys))
+
+    fresh = opened()
+    fresh.accounts.context(ada)
+
+    assert Redaction(())(f"X says: {other}") == f"X says: {HIDDEN}"
 
 
 def test_one_accounts_keys_in_anothers_row_post_nothing(opened: Open, local_x: Sandbox) -> None:

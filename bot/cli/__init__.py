@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from bot.cli.accounts import accounts, new_key
 from bot.cli.arguments import parser
 from bot.cli.checking import check, doctor
 from bot.cli.codes import FAILED, WRONG_CALL
@@ -22,11 +23,14 @@ from bot.settings import Settings, read_settings, unknown_variables
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     options = parser().parse_args(arguments)
-    if options.command is None:
-        parser().print_help(sys.stderr)
+    if options.command is None or getattr(options, "action", options.command) is None:
+        options.show_help(sys.stderr)
         return WRONG_CALL
     options.redact = Redaction(())
     try:
+        if getattr(options, "action", None) == "new-key":
+            # A setting that can't be read may be the very one that it is for.
+            return new_key(options)
         settings = read_settings()
         options.redact = Redaction(settings.secrets)
         _configure_logs(settings)
@@ -65,4 +69,5 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "doctor": doctor,
     "pause": pause,
     "resume": resume,
+    "accounts": accounts,
 }

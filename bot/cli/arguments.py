@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from typing import NoReturn
+from zoneinfo import ZoneInfo, available_timezones
 
 from bot import __version__
+from bot.core.states import Mode
 from bot.redaction import Redaction, as_given, without_keys
 
 ATTESTED = ("automated_label", "owns_app")
@@ -62,9 +64,68 @@ def parser() -> _Parser:
         metavar="NAME,...",
         help=f"state what no API shows: {', '.join(ATTESTED)}",
     )
+    _about_accounts(commands, placed=placed, shared=shared)
     add("pause", "stop posting until resume", picked).add_argument("--reason", help="shown in status and why")
     add("resume", "let posting go on, and lift blocks that refusals set", picked)
+    whole.set_defaults(show_help=whole.print_help)
     return whole
+
+
+def _about_accounts(
+    commands: argparse._SubParsersAction[_Parser], *, placed: _Parser, shared: _Parser
+) -> None:
+    what = "several X accounts: their keys, encrypted by BOT_SECRET_KEY"
+    whole = commands.add_parser("accounts", help=what, description=what)
+    whole.set_defaults(show_help=whole.print_help)
+    actions = whole.add_subparsers(dest="action", metavar="ACTION")
+
+    def add(name: str, what: str, parent: _Parser = placed) -> _Parser:
+        return actions.add_parser(name, help=what, description=what, parents=[parent])
+
+    _about_adding(
+        add(
+            "add",
+            "save an account's keys, in place of those it had; they are asked for, or read from standard "
+            "input, a line each: API key, API secret, access token, access token secret",
+        )
+    )
+    add("list", "every account, and where its keys come from")
+    gone = add("remove", "delete an account's saved keys; its other rows stay")
+    gone.add_argument("HANDLE", type=_handle, help="whose")
+    tried = add("test", "ask X with each account's keys whose they are, which X bills as a read")
+    tried.add_argument("HANDLE", type=_handle, nargs="?", help="this one alone")
+    add("rotate", "encrypt all saved keys anew, by the first key of BOT_SECRET_KEY")
+    add("new-key", "print a key for BOT_SECRET_KEY", shared)
+
+
+def _about_adding(added: _Parser) -> None:
+    whence = added.add_mutually_exclusive_group()
+    whence.add_argument("--from-env", action="store_true", help="save X_API_KEY and so on")
+    whence.add_argument(
+        "--account", type=_handle, metavar="HANDLE", help="with --sandbox: an account of the local X"
+    )
+    added.add_argument(
+        "--timezone", type=_zone, metavar="ZONE", help="of its slots, like Europe/Berlin; BOT_TIMEZONE's"
+    )
+    added.add_argument("--mode", choices=[*Mode], help="how far it goes on its own; BOT_MODE's")
+    added.add_argument(
+        "--posts-per-day", type=_posts, metavar="N", help="how many its plan wants; BOT_POSTS_PER_DAY's"
+    )
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, OSError, ValueError):
+        given = as_given(text, near=sorted(available_timezones()))
+        raise argparse.ArgumentTypeError(f"{given} is no IANA time zone like Europe/Berlin") from None
+    return text
+
+
+def _posts(text: str) -> int:
+    if not text.isdigit() or int(text) > 100:  # noqa: PLR2004 - the plan's own bound
+        raise argparse.ArgumentTypeError(f"{as_given(text)} is not a whole number from 0 to 100")
+    return int(text)
 
 
 def _pace(text: str) -> int:

@@ -83,7 +83,9 @@ class Cli:
     def secrets(self, **variables: str | None) -> list[str]:
         """The keys that the program is given."""
         given = {**self.process.environment, **variables}
-        return [value for name in (*NO_KEYS, "OPENAI_API_KEY") if (value := given.get(name))]
+        return [
+            value for name in (*NO_KEYS, "OPENAI_API_KEY", "BOT_SECRET_KEY") if (value := given.get(name))
+        ]
 
 
 def spilled(shown: str, secrets: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import URL
 
+from bot.encryption import new_secret_key
 from bot.sandbox import Sandbox
 from tests.end_to_end.conftest import NO_KEYS, Cli, spilled
 from tests.writer.stub_model import StubModel
@@ -15,11 +16,12 @@ WRONG = {name: f"wrong/{name.lower()}+9f8e7d6c" for name in NO_KEYS}
 MODEL_KEY = "sk-model-key-1a2b3c4d5e"
 DATABASE_PASSWORD = "data base/pass+word"
 REDIS_PASSWORD = "redis-pass-word-42"
+SECRET_KEY = new_secret_key()
 
 
 def everything_secret(local_x: Sandbox) -> list[str]:
     keys = vars(local_x.keys).values()
-    plain = [*keys, *WRONG.values(), MODEL_KEY, DATABASE_PASSWORD, REDIS_PASSWORD]
+    plain = [*keys, *WRONG.values(), MODEL_KEY, DATABASE_PASSWORD, REDIS_PASSWORD, SECRET_KEY]
     return [*plain, *(quote(one, safe="") for one in plain), "oauth_signature=", "Authorization"]
 
 
@@ -33,6 +35,7 @@ def all_set(database_url: URL, closed_port: int) -> dict[str, str]:
         "REDIS_URL": f"redis://:{REDIS_PASSWORD}@127.0.0.1:{closed_port}/0",
         "OPENAI_API_KEY": MODEL_KEY,
         "OPENAI_MODEL": "stub-1",
+        "BOT_SECRET_KEY": SECRET_KEY,
         "LOG_LEVEL": "DEBUG",
     }
 
