@@ -8,7 +8,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from bot.bootstrap import Bot
-from bot.core.errors import BotError
+from bot.core.errors import BotError, Fatal
 from bot.core.health import Check
 from bot.core.model import Profile
 from bot.engine.reports import report_usage
@@ -116,6 +116,8 @@ def _redis(bot: Bot) -> Check:
 def _x_keys(bot: Bot) -> Check:
     """Asks X, unless the account is known already: a look at one's own account costs money."""
     missing = [name.upper() for name, value in bot.accounts.x_keys.items() if not value]
+    if missing and bot.accounts.saved(None) is not None:
+        return Check(name="x_keys", status="ok", detail="none in the environment: accounts run on saved keys")
     if missing:
         return Check(
             name="x_keys",
@@ -135,6 +137,27 @@ def _x_keys(bot: Bot) -> Check:
     profile: Profile = bot.identify()
     how = "as remembered, X was not asked again" if known is not None and known.x_user_id else "X says so"
     return Check(name="x_keys", status="ok", detail=f"they are @{profile.handle.removeprefix('@')}'s ({how})")
+
+
+def _saved_keys(bot: Bot) -> Check:
+    """Whether the secret key reads what is saved; X is not asked."""
+    with bot.manager.transaction() as tx:
+        saved = [(profile, keys) for profile, keys in tx.profiles.with_keys() if keys is not None]
+    unreadable = []
+    for profile, keys in saved:
+        try:
+            bot.accounts.cipher.decrypt(keys)
+        except Fatal as error:
+            unreadable.append(f"@{profile.handle.removeprefix('@')}")
+            fix = error.fix
+    if unreadable:
+        return Check(
+            name="saved_keys",
+            status="fail",
+            detail=f"no key of BOT_SECRET_KEY reads those of {', '.join(unreadable)}",
+            fix=fix,
+        )
+    return Check(name="saved_keys", status="ok", detail=f"{len(saved)} saved")
 
 
 def _refused(bot: Bot, profile: Profile) -> str | None:
@@ -245,6 +268,7 @@ _CHECKS: dict[str, Callable[[Bot], Check]] = {
     "redis": _redis,
     "clock": _clock,
     "x_keys": _x_keys,
+    "saved_keys": _saved_keys,
     "language_model": _model,
     "sources": _sources,
     "automated_label": _label,

@@ -15,7 +15,7 @@ def loaded(code: str, name: str) -> bool:
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip() == "True"
 
 
-@pytest.mark.parametrize("name", ["rich", "pkg_resources"])
+@pytest.mark.parametrize("name", ["rich", "pkg_resources", "cryptography"])
 def test_the_worker_loads_no_module_that_only_others_ask_for(name: str) -> None:
     assert not loaded(LOADS, name)
 

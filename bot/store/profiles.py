@@ -30,12 +30,10 @@ class ProfileTable(Profiles):
 
     def with_keys(self) -> Sequence[tuple[Profile, str | None]]:
         """Every profile, oldest first, with its encrypted keys where it has some."""
-        found = []
-        for row in self.connection.execute(_PROFILES_WITH_KEYS).mappings():
-            values = dict(row)
-            keys = values.pop("encrypted_keys")
-            found.append((Profile(**values), keys))
-        return found
+        return [
+            (Profile(**dict(zip(_NAMES, values, strict=True))), keys)
+            for *values, keys in self.connection.execute(_PROFILES_WITH_KEYS)
+        ]
 
     def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
         """Adds a profile."""
@@ -143,6 +141,7 @@ _PROFILE_COLUMNS = (
     _COLUMN.paused,
     _COLUMN.pause_reason,
 )
+_NAMES = tuple(column.name for column in _PROFILE_COLUMNS)
 # What every tick asks is built once: building a statement takes longer than its answer.
 _PROFILES = select(*_PROFILE_COLUMNS).order_by(PROFILES.c.created_at, PROFILES.c.id)
 _PROFILES_WITH_KEYS = _PROFILES.add_columns(CREDENTIALS.c.encrypted_keys).outerjoin_from(

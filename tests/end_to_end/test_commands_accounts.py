@@ -265,6 +265,21 @@ def test_without_keys_in_the_environment_a_saved_account_posts(cli: Cli, ada: Ad
     assert cli.json("run-once", **NO_KEYS)["profile"] == "ada"
 
 
+def test_doctor_says_whether_saved_keys_can_be_read(cli: Cli, ada: Ada) -> None:
+    cli.json("accounts", "add", "--from-env", **ada.variables)
+
+    bare = {one["name"]: one for one in cli.json("doctor", **NO_KEYS)["checks"]}
+    assert (bare["x_keys"]["status"], bare["saved_keys"]["status"]) == ("ok", "ok")
+    assert bare["saved_keys"]["detail"] == "1 saved"
+
+    for secret_key, told in ((new_secret_key(), "reads those of @ada"), (None, "BOT_SECRET_KEY is not set")):
+        answer = cli.json_ending(1, "doctor", BOT_SECRET_KEY=secret_key)
+        (found,) = [one for one in answer["checks"] if one["name"] == "saved_keys"]
+        assert found["status"] == "fail"
+        assert told in found["detail"]
+        assert found["fix"]
+
+
 @pytest.mark.xdist_group("embedded")
 def test_the_sandboxs_local_x_has_several_accounts_too(bare: Cli) -> None:
     sandboxed = {"BOT_SECRET_KEY": SECRET_KEY}
