@@ -213,6 +213,33 @@ def test_keys_that_were_read_from_rows_are_hidden_wherever_they_would_be_shown(
     assert Redaction(())(f"X says: {other}") == f"X says: {HIDDEN}"
 
 
+def keys_that_do_not_tell(local_x: Sandbox) -> dict[str, str]:
+    """Keys of an account whose access token doesn't begin with its id."""
+    tokens = {"access_token": "odd-access-token", "access_token_secret": "odd-secret-not-a-secret"}
+    SandboxControl(local_x.base_url).add_account("odd", **tokens)
+    return vars(local_x.keys) | tokens
+
+
+def test_a_profile_with_saved_keys_is_not_taken_for_one_of_an_environment_that_does_not_tell(
+    opened: Open, local_x: Sandbox
+) -> None:
+    ada = save(opened(), local_x, "ada")
+    odd = opened(**{f"x_{name}": key for name, key in keys_that_do_not_tell(local_x).items()})
+
+    assert odd.accounts.owner is None
+    assert odd.accounts.context(ada).x.me().x_user_id == ada.x_user_id
+
+
+def test_keys_that_x_says_are_another_accounts_fail_their_trial(opened: Open, local_x: Sandbox) -> None:
+    bot = opened()
+    ada = save(bot, local_x, "ada")
+    with bot.manager.transaction() as tx:
+        tx.credentials.put(ada.id, bot.accounts.cipher.encrypt(keys_that_do_not_tell(local_x)))
+
+    ((accepted, detail),) = [(one.accepted, one.detail) for one in try_keys(bot)]
+    assert (accepted, "X says that they are @odd's" in detail) == (False, True)
+
+
 def test_one_accounts_keys_in_anothers_row_post_nothing(opened: Open, local_x: Sandbox) -> None:
     bot = opened()
     ada = save(bot, local_x, "ada")
@@ -260,6 +287,7 @@ def test_a_handle_means_the_profile_with_its_own_mode_and_zone(opened: Open, loc
     ada = save_keys(bot, keys_of(local_x, "ada"), wish).profile
 
     assert bot.identify("@ADA") == ada
+    assert opened(bot_timezone="Africa/Lagos").identify(own.handle).timezone == "Africa/Lagos"
     assert (ada.mode, ada.timezone) == (Mode.REVIEW, "Asia/Tokyo")
     assert bot.identify() == own
     with pytest.raises(SettingError, match="no profile is called @eve"):
