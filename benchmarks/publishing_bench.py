@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ import tweepy
 from sqlalchemy import event, insert, select, update
 
 from benchmarks.publishing_x import LocalX, local_x
+from benchmarks.servers import start_postgres
 from bot.clock import SystemClock
 from bot.core.content.text import fingerprint
 from bot.core.model import Profile
@@ -34,10 +34,8 @@ from bot.engine.spending.limits_agent import LimitsAgent
 from bot.logs import configure, get_logger
 from bot.sources.reader import SourceReader
 from bot.store.cache import MemoryCache
-from bot.store.embedded import EmbeddedPostgres
 from bot.store.manager import DatabaseManager
 from bot.store.rows.posting import PLANS, SLOTS, TWEETS
-from bot.store.schema import migrate
 from bot.writer.offline import OfflineWriter
 from bot.x.client import NOISY_LOGGERS, XClient
 
@@ -188,7 +186,8 @@ def open_bench(*, profiles: int, threads: int, latency_ms: int) -> Iterator[Benc
         x = stack.enter_context(local_x(latency_ms))
         # The worker writes its log too.
         configure(level="INFO", style="json", secrets=x.app.values(), quiet=NOISY_LOGGERS, stream=nowhere)
-        manager = stack.enter_context(_database())
+        manager = DatabaseManager(start_postgres(stack))
+        stack.callback(manager.close)
         yield Bench(
             x=x,
             manager=manager,
@@ -197,19 +196,6 @@ def open_bench(*, profiles: int, threads: int, latency_ms: int) -> Iterator[Benc
             clients=[x.bare_client(f"bare_{number}") for number in range(threads)],
             contexts=_contexts(x, manager, profiles),
         )
-
-
-@contextmanager
-def _database() -> Iterator[DatabaseManager]:
-    with TemporaryDirectory(prefix="bot-publishing-") as folder:
-        server = EmbeddedPostgres(Path(folder) / "postgres")
-        manager = DatabaseManager(server.start("publishing"))
-        try:
-            migrate(manager)
-            yield manager
-        finally:
-            manager.close()
-            server.stop()
 
 
 def _contexts(x: LocalX, manager: DatabaseManager, profiles: int) -> Sequence[ProfileContext]:
