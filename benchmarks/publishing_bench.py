@@ -39,6 +39,9 @@ from bot.store.rows.posting import PLANS, SLOTS, TWEETS
 from bot.writer.offline import OfflineWriter
 from bot.x.client import NOISY_LOGGERS, XClient
 
+# The program's own.
+POOL_SIZE = 5
+
 
 class PostsDiffer(Exception):
     """X or the tables do not hold exactly what was to be posted."""
@@ -186,7 +189,8 @@ def open_bench(*, profiles: int, threads: int, latency_ms: int) -> Iterator[Benc
         x = stack.enter_context(local_x(latency_ms))
         # The worker writes its log too.
         configure(level="INFO", style="json", secrets=x.app.values(), quiet=NOISY_LOGGERS, stream=nowhere)
-        manager = DatabaseManager(start_postgres(stack))
+        # Each thread of today's engine holds a connection at times; waiting for one is not measured.
+        manager = DatabaseManager(start_postgres(stack), pool_size=max(POOL_SIZE, threads))
         stack.callback(manager.close)
         yield Bench(
             x=x,
