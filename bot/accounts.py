@@ -101,6 +101,25 @@ class Accounts:
         found = self.held_keys(tx)
         return [self._as_run(profile) for profile, held in found if held.source is not KeySource.NONE]
 
+    def profile(self, tx: Transaction, profile_id: ProfileId, *, own: bool) -> Profile | None:
+        """The profile as it stands, while a worker runs it.
+
+        Args:
+            tx: where the rows are read.
+            profile_id: whose.
+            own: whether the environment's keys are its own.
+        """
+        found = next(iter(tx.profiles.with_keys(profile_id)), None)
+        if found is None or not (own or found[1]):
+            return None
+        profile, encrypted = found
+        held = _held(profile, encrypted, own=profile if own else None)
+        with self._lock:
+            if self._held.get(profile_id) != held:
+                self._held[profile_id] = held
+                self._adapters.pop(profile_id, None)
+        return self._as_run(profile)
+
     def held_keys(self, tx: Transaction) -> Sequence[tuple[Profile, HeldKeys]]:
         """Every profile, oldest first, with where its keys come from now; in one statement."""
         rows = tx.profiles.with_keys()
@@ -132,6 +151,11 @@ class Accounts:
         among = saved if handle is None else [profile for profile, _ in found]
         chosen = choose(among, handle=handle)
         return self._as_run(chosen) if chosen is not None and chosen in saved else None
+
+    @property
+    def has_own(self) -> bool:
+        """Whether the environment holds an account's keys, or wants a dry run without any."""
+        return self.settings.bot_mode == "dry-run" or all(self.x_keys.values())
 
     @property
     def own(self) -> OwnAccount:
@@ -218,7 +242,7 @@ class Accounts:
 
     def _own_of(self, rows: Sequence[tuple[Profile, str | None]]) -> Profile | None:
         """The profile that the environment's keys serve, where there are any or none are needed."""
-        if not all(self.x_keys.values()) and self.settings.bot_mode != "dry-run":
+        if not self.has_own:
             return None
         theirs = [one for one, encrypted in rows if encrypted is None or one.x_user_id == self.owner]
         return choose(theirs, handle=None, x_user_id=self.owner)

@@ -12,8 +12,7 @@ from bot.core.errors import BotError, Fatal, SettingError
 from bot.core.model import Account, Plan, Profile
 from bot.core.states import CallState
 from bot.engine.decisions import DecisionRecorder
-from bot.engine.identifying import _buy_account as buy_account
-from bot.engine.identifying import choose
+from bot.engine.identifying import buy_account, choose
 from bot.ports import Transaction
 from bot.redaction import hide
 

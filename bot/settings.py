@@ -97,6 +97,7 @@ class Settings(BaseSettings):
         default=None, description="an amount of US dollars like 25.00, or none"
     )
     bot_tick_seconds: float = Field(default=5.0, ge=0.2, le=60, description="seconds from 0.2 to 60, like 5")
+    bot_calls_at_once: int = Field(default=32, ge=1, le=256, description="a whole number from 1 to 256")
     bot_settle_seconds: float = Field(
         default=30.0, ge=0.2, le=3600, description="seconds from 0.2 to 3600, like 30"
     )
@@ -262,7 +263,7 @@ def read_settings() -> Settings:
             f"the file {ENV_FILE} can't be read: it is not UTF-8", fix="save it as UTF-8"
         ) from None
     except ValidationError as error:
-        wrong = [*(_complaint(one) for one in _worst(error)), *wrong]
+        wrong = [*(_complaint(*one) for one in _worst(error)), *wrong]
     if wrong:
         raise SettingError("; ".join(wrong))
     return settings
@@ -281,8 +282,7 @@ def _worst(error: ValidationError) -> list[tuple[str, Any]]:
     return list(found.items())
 
 
-def _complaint(found: tuple[str, Any]) -> str:
-    name, value = found
+def _complaint(name: str, value: Any) -> str:
     field = Settings.model_fields.get(name.lower())
     right = field.description if field else "a value that can be read"
     text = f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""The metronome: APScheduler beats time, rows say what is due, and no job waits for another."""
+"""The worker: APScheduler beats time, rows say what is due, and no job waits for another."""
 
 from __future__ import annotations
 
@@ -7,39 +7,58 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import datetime, timedelta
-from time import monotonic
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from bot.acting import Acting
 from bot.bootstrap import Bot
 from bot.core.codes import DecisionKind, Ruling
-from bot.core.errors import BotError, Fatal, ServiceError
-from bot.core.model import DecisionRecord, Profile
-from bot.engine.decisions import DecisionRecorder
-from bot.engine.jobs import Job, jobs
-from bot.engine.learning.planning import ensure_plan, fill_schedule
-from bot.engine.reports import report_usage
+from bot.core.errors import BotError
+from bot.core.model import DecisionRecord
+from bot.core.work import LookAhead, Work
+from bot.crew import Crew
+from bot.engine.agenda import Agenda
+from bot.store.listening import Listener
 
-LONGEST_PAUSE = timedelta(minutes=15)
 # Of the draining time, for writing down what is left; half of it where that is less.
 LAST_SECONDS = 1.0
+# Rows are asked at least so often, whoever wakes the worker in between.
+LOOK_EVERY = timedelta(seconds=60)
+# Plans that were changed so long before a look are looked at again: a transaction may take a while.
+OVERLAP = timedelta(minutes=5)
+EPOCH = datetime(2001, 1, 1, tzinfo=UTC)
+# How many profiles' work of a kind is done side by side, beside publishing.
+WRITERS, AUDITORS = 4, 2
+_BEATS = "beats"
 
 
 class Worker:
-    """Runs the jobs side by side until it is asked to stop."""
+    """Runs all profiles until it is asked to stop: looks what is due, and sends it to its crew."""
 
     def __init__(self, bot: Bot, *, begun: threading.Event) -> None:
+        settings = bot.settings
         self._bot = bot
         self._begun = begun
-        self._profile: Profile | None = None
-        self._ask_pause = timedelta(seconds=bot.settings.bot_tick_seconds)
-        self._ask_at = bot.clock.now()
-        self._idle = threading.Condition()
-        # Since when which job is under way.
-        self._running: dict[str, float] = {}
+        self._agenda = Agenda(pause=timedelta(seconds=settings.bot_tick_seconds))
+        self._acting = Acting(bot)
+        self._crew = Crew(
+            {
+                DecisionKind.START: 1,
+                DecisionKind.PUBLISH: settings.bot_calls_at_once,
+                DecisionKind.PREPARE: WRITERS,
+                DecisionKind.AUDIT: AUDITORS,
+                DecisionKind.PLAN: 1,
+                DecisionKind.FORGET: 1,
+            }
+        )
+        # Over the agenda, and over what follows.
+        self._lock = threading.Lock()
+        self._look_at = EPOCH
+        self._looked_at = EPOCH
+        self._scheduler = BackgroundScheduler(timezone="UTC", executors={_BEATS: ThreadPoolExecutor(1)})
+        self._queued = False
 
     def run(self) -> bool:
         """Works until it is asked to stop.
@@ -55,31 +74,134 @@ class Worker:
                 return True
             step()
         self._begun.set()
-        scheduler = self._scheduler()
-        scheduler.start()
+        listener = Listener(self._bot.manager.engine.url, heard=self.wake, log=self._bot.log)
+        self._start_beating()
+        listener.start()
         self._bot.log.info("worker_started", pid=os.getpid())
         self._bot.clock.stop.wait()
-        scheduler.remove_all_jobs()
+        listener.stop()
         left = self._drain()
-        scheduler.shutdown(wait=False)
+        self._scheduler.shutdown(wait=False)
+        said = [f"{work.kind} ({self._crew.since(work):.0f} s)" for work in left]
         # Said before it is written: the database may be what hangs.
-        self._bot.log.info("worker_stopped", drained=not left, left=left)
-        self._note_stop(left)
+        self._bot.log.info("worker_stopped", drained=not left, left=said)
+        self._note_stop(left, said)
         return not left
 
+    def wake(self) -> None:
+        """Has rows asked at once, whoever changed them."""
+        with self._lock:
+            self._look_at = EPOCH
+        self._beat_soon()
+
+    def _start_beating(self) -> None:
+        # It would warn of a beat that comes late because the one before took long.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        now = self._bot.clock.now()
+        with self._lock:
+            self._agenda.add(Work(DecisionKind.FORGET), now)
+        self._scheduler.start()
+        self._beat_soon()
+
+    def _beat_soon(self) -> None:
+        """Beats now; what asks for it while that is still to come asks for the same beat."""
+        with self._lock:
+            if self._queued or self._bot.clock.stop.is_set():
+                return
+            self._queued = True
+        self._scheduler.add_job(self._beat, executor=_BEATS, misfire_grace_time=None)
+
+    def _beat(self) -> None:
+        """Asks rows if it is time to, sends what is due, and has itself called at the next moment."""
+        now = self._bot.clock.now()
+        following = now + self._agenda.pause
+        try:
+            following = self._send_due(now)
+        except Exception:
+            # Nobody else beats: whatever broke, there is a next beat.
+            self._bot.log.exception("beat_broke")
+        self._scheduler.add_job(
+            self._beat,
+            "date",
+            run_date=following,
+            id="next",
+            replace_existing=True,
+            executor=_BEATS,
+            misfire_grace_time=None,
+        )
+
+    def _send_due(self, now: datetime) -> datetime:
+        """Has the crew do what is due; returns when something is due next."""
+        with self._lock:
+            self._queued = False
+            looks = now >= self._look_at
+            if looks:
+                self._look_at = now + LOOK_EVERY
+        if looks:
+            self._look(now)
+        with self._lock:
+            for work in self._agenda.begin(now=now):
+                self._crew.send(work, self._do)
+            return min(self._look_at, self._agenda.next_moment() or self._look_at)
+
+    def _look(self, now: datetime) -> None:
+        settings = self._bot.services.settings
+        ahead = LookAhead(
+            until=now + LOOK_EVERY, prepare_ahead=settings.prepare_ahead, settle_delay=settings.settle_delay
+        )
+        try:
+            with self._bot.manager.transaction() as tx:
+                found = tx.due_work.find(
+                    holder=settings.holder,
+                    own=self._acting.own,
+                    ahead=ahead,
+                    changed_since=max(EPOCH, self._looked_at - OVERLAP),
+                )
+        except BotError as error:
+            self._bot.log.warning("look_failed", code=error.code, error=error.line)
+            with self._lock:
+                self._look_at = now + self._agenda.pause
+            return
+        self._looked_at = now
+        with self._lock:
+            self._agenda.look(found)
+
+    def _do(self, work: Work) -> None:
+        done = self._acting.do(work)
+        with self._lock:
+            if done.gone:
+                self._agenda.forget(work.profile_id)
+            self._agenda.end(work, again=done.again)
+            if done.wrote:
+                self._agenda.hurry(Work(DecisionKind.PUBLISH, work.profile_id))
+        self.wake()
+
+    def _drain(self) -> Sequence[Work]:
+        drain = self._bot.settings.bot_drain_seconds
+        return self._crew.drain(drain - min(LAST_SECONDS, drain / 2))
+
+    def _meet_account(self) -> None:
+        again = self._acting.meet()
+        if again is not None:
+            self._agenda.add(Work(DecisionKind.START), again)
+
     def _note_start(self) -> None:
+        with self._bot.manager.transaction() as tx:
+            tx.workers.begin(
+                holder=self._bot.services.settings.holder, host=socket.gethostname(), pid=os.getpid()
+            )
         self._note(DecisionKind.START, Ruling.STARTED, "the worker started")
 
-    def _note_stop(self, left: Sequence[str]) -> None:
+    def _note_stop(self, left: Sequence[Work], said: Sequence[str]) -> None:
         """Leaves what outlasts the draining time to the next worker, with rows that say so."""
-        reason = f"left under way: {', '.join(left)}" if left else "nothing was under way any more"
+        reason = f"left under way: {', '.join(said)}" if left else "nothing was under way any more"
         try:
-            if left and self._profile is not None:
-                self._bot.engine.abandon(self._profile)
+            self._acting.abandon(left)
             with self._bot.manager.transaction() as tx:
                 tx.slots.give_back_writing(by=self._bot.services.settings.holder)
+                tx.workers.end(holder=self._bot.services.settings.holder)
             ruling = Ruling.LEFT if left else Ruling.STOPPED
-            self._note(DecisionKind.STOP, ruling, reason, left=list(left))
+            self._note(DecisionKind.STOP, ruling, reason, left=list(said))
         except BotError as error:
             # The next worker finds the intent without an outcome, and settles it.
             self._bot.log.warning("stop_not_saved", code=error.code, error=error.line)
@@ -95,123 +217,3 @@ class Worker:
             tx.decisions.record(
                 DecisionRecord(at=now, kind=kind, verdict=ruling, reason=reason, numbers=who | numbers)
             )
-
-    def _meet_account(self) -> None:
-        self._profile = self._identify()
-        if self._profile is not None:
-            self._foretell(self._profile)
-
-    def _foretell(self, profile: Profile) -> None:
-        """Says where the month ends, and when a crash loop makes the first post wait."""
-        bot = self._bot
-        report = report_usage(bot.manager, bot.limits, profile.id, now=bot.clock.now())
-        bot.log.info(
-            "forecast",
-            spent_usd=str(report.usage.cost_month),
-            month_end_usd=str(report.forecast.cost_usd),
-            posts_left=report.forecast.posts_left,
-            days_left=report.forecast.days_left,
-        )
-        brake = next((gauge for gauge in report.gauges if gauge.name == "restarts"), None)
-        if brake is not None:
-            bot.log.warning("crash_loop_brake", starts=int(brake.used), first_post_not_before=brake.frees_at)
-
-    def _identify(self) -> Profile | None:
-        """The profile, or None while X can't be reached; wrong keys end the worker."""
-        # Ever more seldom, whatever comes of it: an answer that is lost may be billed.
-        self._ask_at = self._bot.clock.now() + self._ask_pause
-        self._ask_pause = min(self._ask_pause * 2, LONGEST_PAUSE)
-        try:
-            profile = self._bot.identify(keep=True)
-        except Fatal:
-            raise
-        except ServiceError as error:
-            self._bot.log.warning("account_not_identified", code=error.code, error=error.line)
-            return None
-        context = self._bot.accounts.context(profile)
-        ensure_plan(context, posts_per_day=self._bot.settings.bot_posts_per_day)
-        fill_schedule(context)
-        self._bot.log.info("profile_ready", handle=profile.handle, mode=profile.mode.value)
-        return profile
-
-    def _scheduler(self) -> BackgroundScheduler:
-        # It would warn at every beat that a job is still under way: that is nothing unusual here.
-        logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        table = jobs(timedelta(seconds=self._bot.settings.bot_tick_seconds))
-        # A pool each, so that what hangs in one job holds no other up.
-        pools = {job.kind: ThreadPoolExecutor(1) for job in table}
-        scheduler = BackgroundScheduler(timezone="UTC", executors=pools)
-        now = self._bot.clock.now()
-        for job in table:
-            scheduler.add_job(
-                self._beat,
-                "interval",
-                args=[job],
-                id=job.kind,
-                executor=job.kind,
-                seconds=job.every.total_seconds(),
-                next_run_time=now,
-                coalesce=True,
-                max_instances=1,
-                misfire_grace_time=max(1, int(job.every.total_seconds())),
-            )
-        return scheduler
-
-    def _beat(self, job: Job) -> None:
-        with self._idle:
-            if self._bot.clock.stop.is_set():
-                return
-            self._running[job.kind] = monotonic()
-        begun = self._bot.clock.now()
-        try:
-            self._act(job)
-        except BotError as error:
-            self._bot.log.warning("job_failed", job=job.kind, code=error.code, error=error.line)
-            self._leave_row(job, Ruling.FAILED, error.line, begun=begun)
-        except Exception as error:
-            # The one catch-all: a fault in one beat must not end a worker that is left alone for months.
-            self._bot.log.exception("job_broke", job=job.kind)
-            self._leave_row(job, Ruling.BROKE, f"{type(error).__name__}: see the log", begun=begun)
-        finally:
-            with self._idle:
-                del self._running[job.kind]
-                self._idle.notify_all()
-
-    def _leave_row(self, job: Job, ruling: Ruling, reason: str, *, begun: datetime) -> None:
-        """Says why a beat failed, where rows can be written and the job has not said so itself."""
-        profile = self._profile
-        if profile is None:
-            return
-        with suppress(BotError), self._bot.manager.transaction() as tx:
-            last = next(iter(tx.decisions.last(profile.id, limit=1, kinds=(job.kind,))), None)
-            if last is None or last.reason != reason or (last.last_at or last.at) < begun:
-                # Without the profile's adapters: making one of them may be what failed.
-                DecisionRecorder(tx=tx, kind=job.kind, profile=profile, now=self._bot.clock.now()).note(
-                    ruling, reason
-                )
-
-    def _act(self, job: Job) -> None:
-        profile = self._profile
-        if profile is None and job.kind is DecisionKind.PUBLISH:
-            # One asks for all: an answer may be billed.
-            profile = self._ask_again()
-        if profile is None:
-            return
-        with self._bot.manager.transaction() as tx:
-            fresh = next(one for one in tx.profiles.all() if one.id == profile.id)
-        job.act(self._bot.accounts.context(fresh))
-
-    def _ask_again(self) -> Profile | None:
-        """Asks X whose keys these are, once it is time to."""
-        now = self._bot.clock.now()
-        if now < self._ask_at <= now + LONGEST_PAUSE:
-            return None
-        self._profile = self._identify()
-        return self._profile
-
-    def _drain(self) -> list[str]:
-        """Waits for the jobs that are under way; returns those that outlast their time."""
-        drain = self._bot.settings.bot_drain_seconds
-        with self._idle:
-            self._idle.wait_for(lambda: not self._running, timeout=drain - min(LAST_SECONDS, drain / 2))
-            return [f"{name} ({monotonic() - since:.0f} s)" for name, since in self._running.items()]

@@ -17,8 +17,8 @@ from bot.settings import Settings
 if TYPE_CHECKING:
     from bot.core.model import Profile
 
-# A tick may take as long as a lease holds; a worker that misses some more is gone.
-_MISSED_TICKS = 3
+# A worker that missed two of its looks, which are a minute apart, is silent.
+_PATIENCE = timedelta(seconds=150)
 
 
 def zone_of(settings: Settings, profile: Profile | None) -> ZoneInfo:
@@ -44,7 +44,7 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
             profile,
             now=bot.clock.now(),
             mode=Mode(settings.bot_mode),
-            patience=timedelta(seconds=_MISSED_TICKS * settings.bot_tick_seconds + settings.lease_seconds),
+            patience=_PATIENCE,
         )
     if options.json:
         sys.stdout.write(to_json(status_json(report)) + "\n")

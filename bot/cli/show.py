@@ -232,8 +232,8 @@ def _life(report: StatusReport, zone: tzinfo) -> str:
     worker, profile = report.worker, report.profile
     if worker.since is None:
         return "[yellow]none runs[/]"
-    if not worker.alive and worker.last_seen is not None:
-        seconds = int((report.as_of - worker.last_seen).total_seconds())
+    if not worker.alive and worker.silent_for is not None:
+        seconds = int(worker.silent_for.total_seconds())
         silent = f"{seconds} s" if seconds < _TOLD_IN_SECONDS else f"{seconds // 60} min"
         return f"[yellow]no beat for {silent}[/], started {moment(worker.since, zone)}"
     other = f" in mode {profile.mode.value}" if profile and profile.mode is not report.mode else ""

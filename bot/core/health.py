@@ -1,8 +1,9 @@
-"""What an examination of one part finds."""
+"""How the bot's parts and its worker are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 
@@ -14,3 +15,13 @@ class Check:
     status: Literal["ok", "warn", "fail"]
     detail: str
     fix: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerLife:
+    """Whether a worker acts, since when, when it last looked for work, and how long ago that was."""
+
+    alive: bool = False
+    since: datetime | None = None
+    last_beat: datetime | None = None
+    silent_for: timedelta | None = None

@@ -26,6 +26,7 @@ def forget_old_rows(services: Services) -> dict[str, int]:
     now, settings = services.clock.now(), services.settings
     gone = {
         "decisions": _all(services, lambda tx: tx.decisions.forget(before=now - settings.keep_decisions)),
+        "workers": _all(services, lambda tx: tx.workers.forget(before=now - settings.keep_decisions)),
         "api_calls": _all(
             services,
             lambda tx: tx.ledger.forget(

@@ -110,7 +110,7 @@ def _unnamed(services: Services, account: OwnAccount) -> Profile:
 
 
 def _ask(services: Services, own: OwnAccount, profile: Profile | None) -> Profile:
-    account, call_id = _buy_account(services, own.x)
+    account, call_id = buy_account(services, own.x)
     with services.database.transaction() as tx:
         # Two processes that ask at once must not both make the profile.
         tx.ledger.lock()
@@ -136,7 +136,13 @@ def _ask(services: Services, own: OwnAccount, profile: Profile | None) -> Profil
     return profile
 
 
-def _buy_account(services: Services, x: X) -> tuple[Account, CallId]:
+def buy_account(services: Services, x: X) -> tuple[Account, CallId]:
+    """Asks X whose keys these are, within the limits; the call is booked and left to be settled.
+
+    Raises:
+        Retryable: a limit keeps X from being asked.
+        ServiceError: X refuses, or doesn't answer.
+    """
     with services.database.transaction() as tx:
         tx.ledger.lock()
         now = services.clock.now()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bot.core.codes import DecisionKind, Ruling
+from bot.core.health import WorkerLife
 from bot.core.model import DecisionRecord, Profile, ProfileId, Slot, Tweet
 from bot.core.spending.forecast import Comparison, Forecast, forecast
 from bot.core.spending.limits import Gauge, Limits, Usage, Verdict, Wait, Wanted, decide, gauge_limits
@@ -16,12 +16,6 @@ from bot.engine.posting.auditing import EVERY, depth
 from bot.engine.posting.reconciling import unsettled
 from bot.engine.spending.limits_agent import LimitsAgent
 from bot.ports import Database, Transaction
-
-_STARTS_READ = 100
-_TICKS_READ = 50
-# What a command beside the worker leaves as well says nothing of the worker.
-_LEFT_BY_TICKS = frozenset({Ruling.NOTHING, Ruling.PAUSED, Ruling.EXPIRED, Ruling.MOVED})
-_LEFT_BY_EITHER = frozenset({Ruling.FAILED, Ruling.WAIT})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,20 +33,6 @@ class UsageReport:
     def drift(self) -> dict[str, int]:
         """How many more calls X counts than the ledger, by endpoint and window."""
         return {f"{seen.endpoint} ({seen.window.name})": seen.drift for seen in self.usage.seen if seen.drift}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerLife:
-    """Whether a worker acts, since when, and when its last tick was."""
-
-    alive: bool = False
-    since: datetime | None = None
-    last_beat: datetime | None = None
-
-    @property
-    def last_seen(self) -> datetime | None:
-        """Its last tick, or its start where there was none since."""
-        return max((one for one in (self.since, self.last_beat) if one is not None), default=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +127,7 @@ def report_status(
     """
     usage = report_usage(database, agent, profile.id if profile else None, now=now)
     with database.transaction() as tx:
-        life = _life(tx, profile, now=now, patience=patience)
+        life = tx.workers.life(patience=patience)
         report = StatusReport(as_of=now, profile=profile, verdict=usage.verdict, mode=mode, worker=life)
         return report if profile is None else _with_rows(tx, report, profile)
 
@@ -174,47 +154,3 @@ def _with_rows(tx: Transaction, report: StatusReport, profile: Profile) -> Statu
 def _paused(profile: Profile) -> Wait:
     reason = f"paused: {profile.pause_reason or 'by the operator'}; `resume` lifts it"
     return Wait(until=None, limit="paused", used=Decimal(0), cap=None, reason=reason)
-
-
-def _life(tx: Transaction, profile: Profile | None, *, now: datetime, patience: timedelta) -> WorkerLife:
-    """Reads a worker's life: a start without a stop after it, and the rows that its ticks leave.
-
-    Those rows don't name the worker: what was left while a later worker ran that has stopped by now
-    may be that one's, and shows no life of an earlier one.
-    """
-    publish = (DecisionKind.PUBLISH,)
-    ticks = tx.decisions.last(profile.id, limit=_TICKS_READ, kinds=publish) if profile else ()
-    beats = [at for one in ticks if _left_by_tick(one) for at in (one.at, one.last_at or one.at)]
-    over: list[tuple[datetime, datetime]] = []
-    silent = WorkerLife()
-    for since, stopped in _runs(
-        tx.decisions.last(None, limit=_STARTS_READ, kinds=(DecisionKind.START, DecisionKind.STOP))
-    ):
-        if stopped is not None:
-            over.append((since, stopped))
-            continue
-        own = [at for at in beats if at >= since and not any(begun <= at <= end for begun, end in over)]
-        life = WorkerLife(since=since, last_beat=max(own, default=None))
-        if life.last_seen is not None and now - life.last_seen <= patience:
-            return replace(life, alive=True)
-        if not over and silent.since is None:
-            silent = life
-    return silent
-
-
-def _left_by_tick(row: DecisionRecord) -> bool:
-    """Whether a tick left the row: `run-once` weighs a text of its own once, and for no slot."""
-    if row.verdict in _LEFT_BY_EITHER:
-        return row.slot_id is not None or row.repeated > 1
-    return row.verdict in _LEFT_BY_TICKS
-
-
-def _runs(rows: Sequence[DecisionRecord]) -> Iterator[tuple[datetime, datetime | None]]:
-    """When each worker started and stopped, newest first as the rows are."""
-    stopped: dict[object, datetime] = {}
-    for row in rows:
-        holder = row.numbers.get("holder")
-        if row.kind == DecisionKind.STOP:
-            stopped[holder] = row.at
-        else:
-            yield row.at, stopped.get(holder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.ports.posting import Profiles, Slots, Tweets
-from bot.ports.running import Config, Credentials, Decisions, Leases
+from bot.ports.running import Config, Credentials, Decisions, DueWork, Leases, Workers
 from bot.ports.services import Clock, Sources, Writer, X
 from bot.ports.spending import Ledger, Rates
 from bot.ports.tables import Database, Transaction
@@ -14,6 +14,7 @@ __all__ = [
     "Credentials",
     "Database",
     "Decisions",
+    "DueWork",
     "Leases",
     "Ledger",
     "Profiles",
@@ -22,6 +23,7 @@ __all__ = [
     "Sources",
     "Transaction",
     "Tweets",
+    "Workers",
     "Writer",
     "X",
 ]

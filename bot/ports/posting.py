@@ -18,8 +18,8 @@ class Profiles(Protocol):
         """Every profile, oldest first."""
         ...
 
-    def with_keys(self) -> Sequence[tuple[Profile, str | None]]:
-        """Every profile, oldest first, with its encrypted keys where it has some."""
+    def with_keys(self, only: ProfileId | None = None) -> Sequence[tuple[Profile, str | None]]:
+        """Every profile or the one named, oldest first, with its encrypted keys where it has some."""
         ...
 
     def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:

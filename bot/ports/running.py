@@ -1,12 +1,44 @@
-"""Rows that running needs: leases, decisions, settings, keys."""
+"""Rows that running needs: workers, what is due, leases, decisions, settings, keys."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from bot.core.health import WorkerLife
 from bot.core.model import DecisionRecord, Lease, ProfileId
+from bot.core.work import Due, LookAhead
+
+
+class DueWork(Protocol):
+    """Whose work is due."""
+
+    def find(
+        self, *, holder: str, own: Collection[ProfileId], ahead: LookAhead, changed_since: datetime
+    ) -> Sequence[Due]:
+        """What is due until a moment, of the profiles that a worker runs; keeps its heartbeat."""
+        ...
+
+
+class Workers(Protocol):
+    """Which workers live."""
+
+    def begin(self, *, holder: str, host: str, pid: int) -> None:
+        """Adds a worker that starts now."""
+        ...
+
+    def end(self, *, holder: str) -> None:
+        """Says that a worker stopped in order."""
+        ...
+
+    def life(self, *, patience: timedelta) -> WorkerLife:
+        """The newest worker that lives; else the newest of all, unless it stopped in order."""
+        ...
+
+    def forget(self, *, before: datetime) -> int:
+        """Deletes workers that were last heard of before a moment; returns how many."""
+        ...
 
 
 class Leases(Protocol):

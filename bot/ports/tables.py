@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from bot.ports.posting import Profiles, Slots, Tweets
-from bot.ports.running import Config, Credentials, Decisions, Leases
+from bot.ports.running import Config, Credentials, Decisions, DueWork, Leases, Workers
 from bot.ports.spending import Ledger, Rates
 
 
@@ -27,6 +27,10 @@ class Transaction(Protocol):
     def leases(self) -> Leases: ...  # noqa: D102 - named by its type
     @property
     def decisions(self) -> Decisions: ...  # noqa: D102 - named by its type
+    @property
+    def due_work(self) -> DueWork: ...  # noqa: D102 - named by its type
+    @property
+    def workers(self) -> Workers: ...  # noqa: D102 - named by its type
     @property
     def config(self) -> Config: ...  # noqa: D102 - named by its type
     @property

@@ -17,6 +17,7 @@ from bot.ports import Database, Transaction
 from bot.store.connect import create_engine_for
 from bot.store.credentials import CredentialTable
 from bot.store.decisions import DecisionTable
+from bot.store.due_work import DueWorkTable
 from bot.store.leases import LeaseTable
 from bot.store.ledger import LedgerTable
 from bot.store.odd_rows import odd_rows_named
@@ -25,6 +26,7 @@ from bot.store.rates import RateTable
 from bot.store.slots import SlotTable
 from bot.store.troubles import READ_ONLY, trouble
 from bot.store.tweets import TweetTable
+from bot.store.workers import WorkerTable
 
 CONNECT_ATTEMPTS = 3
 
@@ -69,6 +71,16 @@ class StoreTransaction(Transaction):
     def decisions(self) -> DecisionTable:
         """Why."""
         return DecisionTable(self.connection)
+
+    @cached_property
+    def due_work(self) -> DueWorkTable:
+        """Whose work is due."""
+        return DueWorkTable(self.connection)
+
+    @cached_property
+    def workers(self) -> WorkerTable:
+        """Which workers live."""
+        return WorkerTable(self.connection)
 
     @cached_property
     def config(self) -> ConfigTable:

@@ -28,11 +28,12 @@ class ProfileTable(Profiles):
         """Every profile, oldest first."""
         return [_profile(row) for row in self.connection.execute(_PROFILES).mappings()]
 
-    def with_keys(self) -> Sequence[tuple[Profile, str | None]]:
-        """Every profile, oldest first, with its encrypted keys where it has some."""
+    def with_keys(self, only: ProfileId | None = None) -> Sequence[tuple[Profile, str | None]]:
+        """Every profile or the one named, oldest first, with its encrypted keys where it has some."""
+        statement = _PROFILES_WITH_KEYS if only is None else _ONE_WITH_KEYS
         return [
             (Profile(**dict(zip(_NAMES, values, strict=True))), keys)
-            for *values, keys in self.connection.execute(_PROFILES_WITH_KEYS)
+            for *values, keys in self.connection.execute(statement, {"only": only})
         ]
 
     def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
@@ -147,6 +148,7 @@ _PROFILES = select(*_PROFILE_COLUMNS).order_by(PROFILES.c.created_at, PROFILES.c
 _PROFILES_WITH_KEYS = _PROFILES.add_columns(CREDENTIALS.c.encrypted_keys).outerjoin_from(
     PROFILES, CREDENTIALS, CREDENTIALS.c.profile_id == PROFILES.c.id
 )
+_ONE_WITH_KEYS = _PROFILES_WITH_KEYS.where(PROFILES.c.id == bindparam("only"))
 _ACTIVE_PLAN = select(PLANS).where(
     PLANS.c.profile_id == bindparam("profile_id"), PLANS.c.status == PlanStatus.ACTIVE
 )

@@ -20,7 +20,7 @@ from bot.engine.content.writing_ahead import prepare_next
 from bot.engine.decisions import DecisionRecorder
 from bot.engine.leasing import leased
 from bot.engine.posting.auditing import _remove_leased, audit, audit_if_due
-from bot.engine.reports import WorkerLife, report_decisions, report_status, report_usage
+from bot.engine.reports import report_decisions, report_status, report_usage
 from tests.core.makers import slot, tweet
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
@@ -182,152 +182,15 @@ def test_status_of_a_profile_with_nothing_yet_is_empty(world: World) -> None:
     )
 
 
-# The worker's life.
-
-
-def lives(world: World, *rows: tuple[int, str, str]) -> WorkerLife:
-    """The life that rows of a kind, each so many seconds after noon and of a holder, tell at their end."""
-    with world.manager.transaction() as tx:
-        for seconds, kind, holder in rows:
-            tx.decisions.record(
-                DecisionRecord(
-                    at=NOON + timedelta(seconds=seconds),
-                    kind=kind,
-                    verdict="nothing" if kind == "publish" else kind,
-                    reason=f"{seconds}",
-                    profile_id=world.profile_id if kind == "publish" else None,
-                    numbers={} if kind == "publish" else {"holder": holder},
-                )
-            )
-    return report_status(
-        world.manager,
-        world.engine.services.limits,
-        world.profile,
-        now=NOON + timedelta(seconds=rows[-1][0] + 5),
-        mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
-    ).worker
-
-
-def test_a_killed_worker_is_not_alive_by_the_beats_of_a_later_one_that_stopped(
-    world: World,
-) -> None:
-    life = lives(
-        world,
-        (0, "start", "killed"),
-        (5, "publish", "killed"),
-        (600, "start", "next"),
-        (605, "publish", "next"),
-        (610, "stop", "next"),
-    )
-    assert life == WorkerLife()
-
-
-def test_a_worker_lives_on_when_one_that_came_after_it_stops(world: World) -> None:
-    life = lives(
-        world,
-        (0, "start", "first"),
-        (600, "start", "second"),
-        (605, "publish", "either"),
-        (610, "stop", "second"),
-        (615, "publish", "first"),
-    )
-    assert life == WorkerLife(alive=True, since=NOON, last_beat=NOON + timedelta(seconds=615))
-
-
-def test_a_worker_is_alive_before_its_first_beat_after_the_one_before_it_stopped(world: World) -> None:
-    life = lives(
-        world,
-        (0, "start", "old"),
-        (600, "start", "new"),
-        (605, "publish", "old"),
-        (610, "stop", "old"),
-    )
-    assert (life.alive, life.since) == (True, NOON + timedelta(seconds=600))
-
-
-def test_a_worker_that_was_killed_last_is_told_with_its_last_beat(world: World) -> None:
-    start = lives(world, (0, "start", "killed"), (5, "publish", "killed"))
-    assert start.alive
-    later = report_status(
-        world.manager,
-        world.engine.services.limits,
-        world.profile,
-        now=NOON + HOUR,
-        mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
-    ).worker
-    assert later == WorkerLife(alive=False, since=NOON, last_beat=NOON + timedelta(seconds=5))
-
-
-def test_a_text_of_run_once_that_waits_is_no_beat_of_a_worker(world: World) -> None:
-    lives(world, (0, "start", "killed"), (5, "publish", "killed"))
-
-    def life(at: int) -> WorkerLife:
-        with world.manager.transaction() as tx:
-            moment = NOON + timedelta(seconds=at)
-            world.context.decisions(tx, DecisionKind.PUBLISH, now=moment).note(Ruling.WAIT, "spacing")
-        return report_status(
-            world.manager,
-            world.engine.services.limits,
-            world.profile,
-            now=NOON + timedelta(seconds=at + 1),
-            mode=Mode.AUTO,
-            patience=timedelta(minutes=2),
-        ).worker
-
-    assert life(3600) == WorkerLife(alive=False, since=NOON, last_beat=NOON + timedelta(seconds=5))
-    assert life(3605).alive  # a worker weighs the same again
-
-
-def test_a_beat_that_says_the_same_again_is_as_late_as_its_last(world: World) -> None:
-    with world.manager.transaction() as tx:
-        for seconds in (5, 300, 600):
-            at = NOON + timedelta(seconds=seconds)
-            world.context.decisions(tx, DecisionKind.PUBLISH, now=at).note(Ruling.NOTHING, "so")
-    assert world.rows("SELECT repeated FROM decisions") == [(3,)]
-    assert lives(world, (1, "start", "one")).last_beat == NOON + timedelta(seconds=600)
-    # A worker that began between the two has the later one.
-    assert lives(world, (400, "start", "two")).last_beat == NOON + timedelta(seconds=600)
-
-
-def test_what_another_job_or_an_operator_does_is_no_beat_of_a_worker(world: World) -> None:
-    with world.manager.transaction() as tx:
-        for seconds, kind, verdict in (
-            (5, "publish", "nothing"),
-            (6, "prepare", "nothing"),
-            (7, "operator", "paused"),
-        ):
-            at = NOON + timedelta(seconds=seconds)
-            decisions = world.context.decisions(tx, DecisionKind(kind), now=at)
-            decisions.note(Ruling(verdict), "so")
-    assert lives(world, (1, "start", "one")).last_beat == NOON + timedelta(seconds=5)
-
-
-@pytest.mark.parametrize(("others", "seen"), [(49, True), (50, False)])
-def test_a_beat_is_looked_for_among_the_fifty_newest_rows(world: World, others: int, seen: bool) -> None:
-    rows = [(6 + number, "wait", f"{number}") for number in range(others)]
-    with world.manager.transaction() as tx:
-        for seconds, verdict, reason in [(5, "nothing", "a beat"), *rows]:
-            at = NOON + timedelta(seconds=seconds)
-            world.context.decisions(tx, DecisionKind.PUBLISH, now=at).note(Ruling(verdict), reason)
-    life = lives(world, (1, "start", "one"), (2, "start", "one"))
-    assert life.last_beat == (NOON + timedelta(seconds=5) if seen else None)
-
-
-@pytest.mark.parametrize(("others", "alive"), [(99, True), (100, False)])
-def test_a_worker_is_looked_for_among_the_hundred_newest_starts_and_stops(
-    world: World, others: int, alive: bool
-) -> None:
-    stops = [(2 + number, "stop", f"another {number}") for number in range(others)]
-    assert lives(world, (1, "start", "this one"), *stops).alive is alive
-
-
 # Decision rows.
 
 
 def test_the_decisions_of_a_profile_are_told_with_what_the_worker_did_for_all(world: World) -> None:
-    lives(world, (0, "start", "one"), (5, "publish", "one"), (6, "stop", "one"), (7, "start", "two"))
+    with world.manager.transaction() as tx:
+        for seconds, kind in ((0, "start"), (5, "publish"), (6, "stop"), (7, "start")):
+            whose = world.profile_id if kind == "publish" else None
+            at = NOON + timedelta(seconds=seconds)
+            tx.decisions.record(DecisionRecord(at=at, kind=kind, verdict=kind, reason=kind, profile_id=whose))
     told = report_decisions(world.manager, world.profile, limit=3)
     assert [one.kind for one in told] == ["start", "stop", "publish"]
     assert [one.kind for one in report_decisions(world.manager, None, limit=9)] == ["start", "stop", "start"]

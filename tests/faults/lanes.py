@@ -78,9 +78,7 @@ class Stage:
         self.rig.kill(victim, lease_lasts=True)
         self._workers.remove(victim)
         self._workers.append(self.rig.start())
-        # One tick may have been under way when the process died.
-        turned_away = self.rig.turned_away()
-        until(lambda: self.rig.turned_away() >= turned_away + 2, what="the others meet the dead one's lease")
+        self.rig.have_look(workers=len(self._workers))
         status = self.rig.tweet(tweet_id)["status"]
         self.rig.end_lease_of(victim)
         return [] if status == "publishing" else [f"the killed call's row was {status}, not publishing"]

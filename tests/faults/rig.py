@@ -151,8 +151,10 @@ class Rig:
             return [dict(row) for row in connection.execute(text(statement), values).mappings()]
 
     def execute(self, statement: str, **values: object) -> None:
+        """Changes rows as an operator or as time would, and wakes the workers."""
         with self.engine.begin() as connection:
             connection.execute(text(statement), values)
+            connection.execute(text("SELECT pg_notify('bot_work', '')"))
 
     def tweet(self, tweet_id: UUID) -> dict[str, Any]:
         (row,) = self.select("SELECT * FROM tweets WHERE id = :id", id=tweet_id)
@@ -233,10 +235,13 @@ class Rig:
         pid = int(lease["holder"].removeprefix(f"{socket.gethostname()}:").partition(":")[0])
         return next(worker for worker in workers if worker.pid == pid)
 
-    def turned_away(self) -> int:
-        """How many ticks found that another worker holds the lease."""
-        found = self.decisions("reason = 'another worker acts for this profile'")
-        return sum(row["repeated"] for row in found)
+    def have_look(self, *, workers: int = 1, times: int = 1) -> None:
+        """Wakes every worker so many times, and each time waits until all have looked for work."""
+        looked = "SELECT count(*) AS n FROM workers WHERE beat_at > :at"
+        for _ in range(times):
+            asked = self.select("SELECT clock_timestamp() AS at")[0]["at"]
+            self.execute("SELECT 1")
+            until(lambda asked=asked: self.select(looked, at=asked)[0]["n"] == workers, what="all look")  # type: ignore[misc]  # mypy can't infer a lambda's default
 
     def command(self, *arguments: str, **variables: str | None) -> Result:
         return self.program.run(*arguments, timeout=PATIENCE, **variables)

@@ -22,15 +22,6 @@ def slots(rig: Rig) -> list[dict[str, Any]]:
     return rig.select("SELECT id, status::text, reason FROM posting_schedule ORDER BY due_at")
 
 
-def beats(rig: Rig) -> int:
-    return int(rig.select("SELECT coalesce(sum(repeated), 0) AS n FROM decisions")[0]["n"])
-
-
-def let_beat(rig: Rig, times: int = 8) -> None:
-    begun = beats(rig)
-    until(lambda: beats(rig) >= begun + times, what="more beats")
-
-
 def wait_statuses(rig: Rig, wanted: list[str]) -> None:
     until(lambda: [one["status"] for one in slots(rig)] == wanted, what=f"the slots are {wanted}")
 
@@ -51,7 +42,7 @@ def test_twelve_slots_missed_in_an_outage_are_not_made_up_for(new_rig: NewRig) -
     for number, slot_id in enumerate(coming, start=1):
         bring_forward(rig, slot_id)
         wait_statuses(rig, ["expired"] * 12 + ["done"] * number + ["planned"] * (2 - number))
-    let_beat(rig)
+    rig.have_look(times=4)
     # Two were planned, and two went out: with the two oldest drafts of those that were missed.
     assert len(rig.x.posts()) == rig.heard == 2
     used = [row for row in rig.tweets() if row["status"] == "posted"]
@@ -67,7 +58,7 @@ def test_a_single_late_slot_is_posted_within_its_tolerance(new_rig: NewRig) -> N
     rig.start()
 
     rig.wait_rest()
-    let_beat(rig)
+    rig.have_look(times=4)
     assert rig.problems() == []
     assert rig.heard == 1
     assert [one["status"] for one in slots(rig)] == ["done"]
@@ -101,7 +92,7 @@ def test_the_drafts_of_missed_slots_end_with_them_where_the_plan_says_so(new_rig
     wait_statuses(rig, ["expired"] * count + ["planned"])
     bring_forward(rig, coming)
     until(lambda: rig.decisions("reason = 'no draft is ready yet'"), what="it says so")
-    let_beat(rig)
+    rig.have_look(times=4)
     assert rig.heard == 0
 
 
@@ -112,7 +103,7 @@ def test_a_lost_post_whose_slot_is_over_is_sent_again_at_the_next(new_rig: NewRi
     rig.wait_ready(rig.start())
     ids = rig.add_slot(parts=parts)
     until(lambda: [one["status"] for one in slots(rig)] == ["expired"], what="its slot is over")
-    let_beat(rig)
+    rig.have_look(times=4)
     assert rig.heard == 1
     (coming,) = rig.add_slot(draft=False)
 

@@ -134,6 +134,7 @@ def one_row_everywhere(tx: StoreTransaction, handle: str) -> ProfileId:
     tx.rates.saw(profile.id, CREATE_POST, [a_window()], now=NOW)
     tx.leases.acquire(profile.id, holder="w", asked_at=0.0, lasts=HOUR)
     tx.decisions.record(a_decision(profile.id))
+    tx.workers.begin(holder="w", host="here", pid=1)
     tx.credentials.put(profile.id, f"not {handle}'s real keys")
     names = {"profile": profile.id, "tweet": tweet.id, "now": NOW, "day": NOW.date()}
     for statement in (

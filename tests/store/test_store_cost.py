@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, event, text
 from bot.core.model import Plan, Profile, SlotId, TweetId
 from bot.core.spending.limits import CREATE_POST
 from bot.core.states import TweetStatus
+from bot.core.work import LookAhead
 from bot.store.manager import DatabaseManager, StoreTransaction
 from tests.conftest import admin
 from tests.store.rows import DAY, HOUR, NOW, a_call, a_decision, a_posted, a_tweet, a_window, a_wish
@@ -74,6 +75,7 @@ def old(postgres_url: URL, template: str) -> Iterator[tuple[DatabaseManager, Pro
     admin(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+AHEAD = LookAhead(until=NOW + HOUR, prepare_ahead=2 * HOUR, settle_delay=HOUR)
 Look = Callable[[StoreTransaction, Profile, Plan], object]
 LOOKS: dict[str, Look] = {
     "usage": lambda tx, p, _: tx.ledger.usage(p.id, now=NOW),
@@ -107,6 +109,10 @@ LOOKS: dict[str, Look] = {
     "starts": lambda tx, _p, _: tx.decisions.starts(since=NOW - HOUR),
     "record a decision": lambda tx, p, _: tx.decisions.record(a_decision(p.id, at=NOW, reason="another")),
     "active plan": lambda tx, p, _: tx.profiles.active_plan(p.id),
+    "due work": lambda tx, p, _: tx.due_work.find(
+        holder="w", own=[p.id], ahead=AHEAD, changed_since=NOW - DAY
+    ),
+    "the profile of a job": lambda tx, p, _: tx.profiles.with_keys(p.id),
     "lease": lambda tx, p, _: tx.leases.acquire(p.id, holder="w", asked_at=0.0, lasts=HOUR),
 }
 
@@ -116,7 +122,7 @@ def plans_of(tx: StoreTransaction, look: Callable[[], object]) -> Iterator[tuple
     seen: list[tuple[str, Any]] = []
 
     def note(_c: Connection, _cursor: Any, statement: str, values: Any, _context: Any, _many: bool) -> None:
-        if statement.lstrip().startswith(("SELECT", "INSERT", "UPDATE")):
+        if statement.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "WITH")):
             seen.append((statement, values))
 
     event.listen(tx.connection, "before_cursor_execute", note)

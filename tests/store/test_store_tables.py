@@ -190,7 +190,7 @@ def test_a_moment_comes_back_in_utc_whatever_the_session_and_the_writer_say(
     assert created.tzinfo is UTC
 
 
-def test_a_deleted_profile_takes_its_rows_along_but_not_what_was_spent(manager: DatabaseManager) -> None:
+def test_a_deleted_profile_takes_its_rows_along_but_not_what_is_not_its_own(manager: DatabaseManager) -> None:
     with manager.transaction() as tx:
         gone = one_row_everywhere(tx, "ada")
         tx.connection.execute(text("DELETE FROM profiles WHERE id = :id"), {"id": gone})
@@ -199,7 +199,11 @@ def test_a_deleted_profile_takes_its_rows_along_but_not_what_was_spent(manager: 
             for table in sorted(METADATA.tables)
         }
 
-    assert {table for table, count in left.items() if count} == {"api_calls", "api_usage_tracking"}
+    assert {table for table, count in left.items() if count} == {
+        "api_calls",
+        "api_usage_tracking",
+        "workers",
+    }
 
 
 def test_ids_are_made_by_the_database_where_a_hand_leaves_them_out(manager: DatabaseManager) -> None:

@@ -78,6 +78,11 @@ def days_to_plan(*, zone: str, now: datetime, days: int) -> tuple[date, ...]:
     return tuple(today + timedelta(days=offset) for offset in range(days))
 
 
+def next_day(*, zone: str, now: datetime) -> datetime:
+    """When the next day begins on the wall of the zone."""
+    return moment(days_to_plan(zone=zone, now=now, days=2)[1], time(), zone)
+
+
 def settle_overdue(overdue: Sequence[Slot], *, now: datetime, tolerance: timedelta) -> Overdue:
     """Decides about every slot whose moment has come. Never a burst, never a catch-up.
 

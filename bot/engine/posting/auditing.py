@@ -20,6 +20,7 @@ from bot.engine.spending.paid_reads import PaidRead, buy_posts
 from bot.ports import Transaction
 
 EVERY = timedelta(hours=20)
+TRY_AGAIN = timedelta(hours=1)
 # How many of the newest posts are compared, unless `bot_config` says otherwise: each read is paid.
 DEPTH = 100
 DEEPEST = 3200
@@ -39,12 +40,24 @@ class Audit:
 
 def audit_if_due(context: ProfileContext) -> Audit | None:
     """Audits when the last one is most of a day old."""
+    last = _last_audit(context)
+    if last is not None and context.clock.now() - last < EVERY:
+        return None
+    return audit(context)
+
+
+def next_audit(context: ProfileContext) -> datetime:
+    """When the next audit is due: some time after the last, soon where it found nothing out."""
+    last = _last_audit(context)
+    soon = context.clock.now() + TRY_AGAIN
+    return soon if last is None else max(last + EVERY, soon)
+
+
+def _last_audit(context: ProfileContext) -> datetime | None:
     with context.database.transaction() as tx:
         rows = tx.decisions.last(context.profile.id, limit=50, kinds=(DecisionKind.AUDIT,))
     done = [row.last_at or row.at for row in rows if row.verdict in {Ruling.CLEAN, Ruling.DIFFERS}]
-    if done and context.clock.now() - max(done) < EVERY:
-        return None
-    return audit(context)
+    return max(done, default=None)
 
 
 def audit(context: ProfileContext) -> Audit | None:

@@ -113,6 +113,7 @@ SLOTS = Table(
         "due_at",
         postgresql_where=sql_text("status = 'planned'"),
     ),
+    Index("ix_posting_schedule_due", "due_at", postgresql_where=sql_text("status = 'planned'")),
     Index("ix_posting_schedule_claimed", "profile_id", postgresql_where=sql_text("status = 'claimed'")),
 )
 

@@ -145,3 +145,17 @@ LEASES = Table(
     Column("expires_at", Moment(), nullable=False),
     *stamped(),
 )
+
+# One process that runs profiles; its times are the database's.
+WORKERS = Table(
+    "workers",
+    METADATA,
+    Column("holder", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", Moment(), nullable=False),
+    Column("beat_at", Moment(), nullable=False),
+    Column("stopped_at", Moment()),
+    *stamped(),
+    Index("ix_workers_beat_at", sql_text("beat_at DESC")),
+)
