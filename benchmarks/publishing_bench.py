@@ -29,6 +29,7 @@ from bot.core.spending.limits import Limits
 from bot.core.spending.pricing import LISTED
 from bot.core.states import TweetStatus
 from bot.engine.context import EngineSettings, ProfileContext, Services
+from bot.engine.posting.batches import publish_ready
 from bot.engine.posting.posting_engine import tick
 from bot.engine.spending.limits_agent import LimitsAgent
 from bot.logs import configure, get_logger
@@ -41,6 +42,7 @@ from bot.x.client import NOISY_LOGGERS, XClient
 
 # The program's own.
 POOL_SIZE = 5
+AT_ONCE = 32
 
 
 class PostsDiffer(Exception):
@@ -165,8 +167,9 @@ def compare(
 
 def engine_round(bench: Bench) -> None:
     """Publishes everything that is due now for all profiles."""
-    for _ in bench.pool.map(tick, bench.contexts):
-        pass
+    for context, outcome in publish_ready(bench.contexts[0], bench.contexts, bench.pool, at_once=AT_ONCE):
+        if outcome is None:
+            tick(context)
 
 
 def bare_round(bench: Bench, texts: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -101,24 +101,29 @@ class Accounts:
         found = self.held_keys(tx)
         return [self._as_run(profile) for profile, held in found if held.source is not KeySource.NONE]
 
-    def profile(self, tx: Transaction, profile_id: ProfileId, *, own: bool) -> Profile | None:
-        """The profile as it stands, while a worker runs it.
+    def those(
+        self, tx: Transaction, profile_ids: Sequence[ProfileId], *, own: Collection[ProfileId]
+    ) -> Sequence[Profile]:
+        """The profiles as they stand, of those named that a worker runs; in one statement.
 
         Args:
             tx: where the rows are read.
-            profile_id: whose.
-            own: whether the environment's keys are its own.
+            profile_ids: whose.
+            own: those whose keys the environment holds.
         """
-        found = next(iter(tx.profiles.with_keys(profile_id)), None)
-        if found is None or not (own or found[1]):
-            return None
-        profile, encrypted = found
-        held = _held(profile, encrypted, own=profile if own else None)
+        found = []
+        for profile, encrypted in tx.profiles.with_keys(profile_ids):
+            held = _held(profile, encrypted, own=profile if profile.id in own else None)
+            if held.source is not KeySource.NONE:
+                self._keep(profile.id, held)
+                found.append(self._as_run(profile))
+        return found
+
+    def _keep(self, profile_id: ProfileId, held: HeldKeys) -> None:
         with self._lock:
             if self._held.get(profile_id) != held:
                 self._held[profile_id] = held
                 self._adapters.pop(profile_id, None)
-        return self._as_run(profile)
 
     def held_keys(self, tx: Transaction) -> Sequence[tuple[Profile, HeldKeys]]:
         """Every profile, oldest first, with where its keys come from now; in one statement."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,9 +13,11 @@ from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import BotError, Fatal, ServiceError
 from bot.core.model import Profile, ProfileId
 from bot.core.work import Work
+from bot.engine.context import ProfileContext
 from bot.engine.decisions import DecisionRecorder
 from bot.engine.jobs import JOBS, forget
 from bot.engine.learning.planning import ensure_plan, fill_schedule
+from bot.engine.posting.batches import publish_ready
 from bot.engine.reports import report_usage
 
 LONGEST_PAUSE = timedelta(minutes=15)
@@ -42,6 +45,7 @@ class Acting:
         self._bot = bot
         self._own: Profile | None = None
         self._ask_pause = timedelta(seconds=bot.settings.bot_tick_seconds)
+        self._calls = ThreadPoolExecutor(bot.settings.bot_calls_at_once, thread_name_prefix="call")
 
     @property
     def met(self) -> bool:
@@ -67,6 +71,31 @@ class Acting:
             self._leave_row(work, Ruling.BROKE, f"{type(error).__name__}: see the log", begun=begun)
         retry = JOBS[work.kind].retry if work.kind in JOBS else self._ask_pause
         return Done(again=None if retry is None else self._bot.clock.now() + retry)
+
+    def publish(self, works: Sequence[Work]) -> Iterator[tuple[Work, Done | None]]:
+        """Publishes what goes out as it stands, for all of these profiles together.
+
+        Yields:
+            Each work as soon as it is done, and with None what a tick of its own has to do.
+        """
+        left = {work.profile_id: work for work in works}
+        try:
+            for context, outcome in publish_ready(
+                self._bot.services,
+                self._contexts(works),
+                self._calls,
+                at_once=self._bot.settings.bot_calls_at_once,
+            ):
+                yield left.pop(context.profile.id), None if outcome is None else Done()
+        except Exception:
+            # Each finds out alone what is wrong with one of them.
+            self._bot.log.exception("batch_broke", profiles=len(left))
+        for work in left.values():
+            yield work, None
+
+    def close(self) -> None:
+        """Lets go of the threads that X is called on; what still hangs there is not waited for."""
+        self._calls.shutdown(wait=False, cancel_futures=True)
 
     def meet(self) -> datetime | None:
         """Asks X whose keys the environment holds.
@@ -119,7 +148,13 @@ class Acting:
         if work.profile_id is None:
             return None
         with self._bot.manager.transaction() as tx:
-            return self._bot.accounts.profile(tx, work.profile_id, own=work.profile_id in self.own)
+            return next(iter(self._bot.accounts.those(tx, [work.profile_id], own=self.own)), None)
+
+    def _contexts(self, works: Sequence[Work]) -> Sequence[ProfileContext]:
+        ids = [work.profile_id for work in works if work.profile_id is not None]
+        with self._bot.manager.transaction() as tx:
+            profiles = self._bot.accounts.those(tx, ids, own=self.own)
+        return [self._bot.accounts.context(profile) for profile in profiles]
 
     def _foretell(self, profile: Profile) -> None:
         """Says where the month ends, and when a crash loop makes the first post wait."""

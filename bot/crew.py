@@ -20,41 +20,37 @@ class Crew:
         }
         self._idle = threading.Condition()
         self._closed = False
-        # Since when which work is under way.
-        self._running: dict[Work, float] = {}
+        # What is under way since when, by the task that it is part of.
+        self._running: dict[object, tuple[Sequence[Work], float]] = {}
 
-    def send(self, work: Work, act: Callable[[Work], None]) -> None:
-        """Has the work done as soon as one of its kind's threads is free; drained, it does nothing."""
+    def send(self, works: Sequence[Work], act: Callable[[Sequence[Work]], None]) -> None:
+        """Has works of one kind done together, as soon as one of its threads is free; not once drained."""
         with self._idle:
             if not self._closed:
-                self._pools[work.kind].submit(self._do, work, act)
+                self._pools[works[0].kind].submit(self._do, works, act)
 
-    def drain(self, seconds: float) -> Sequence[Work]:
+    def drain(self, seconds: float) -> Mapping[Work, float]:
         """Begins nothing any more, and waits for what is under way.
 
         Returns:
-            What outlasts the time.
+            What outlasts the time, with the seconds that it has been under way for.
         """
         with self._idle:
             self._closed = True
             self._idle.wait_for(lambda: not self._running, timeout=seconds)
             for pool in self._pools.values():
                 pool.shutdown(wait=False, cancel_futures=True)
-            return list(self._running)
+            return {work: monotonic() - since for works, since in self._running.values() for work in works}
 
-    def since(self, work: Work) -> float:
-        """For how many seconds the work has been under way."""
-        with self._idle:
-            return monotonic() - self._running.get(work, monotonic())
-
-    def _do(self, work: Work, act: Callable[[Work], None]) -> None:
+    def _do(self, works: Sequence[Work], act: Callable[[Sequence[Work]], None]) -> None:
+        task = object()
         with self._idle:
             if self._closed:
                 return
-            self._running[work] = monotonic()
+            self._running[task] = works, monotonic()
         try:
-            act(work)
+            act(works)
         finally:
             with self._idle:
-                del self._running[work]
+                del self._running[task]
                 self._idle.notify_all()

@@ -6,13 +6,13 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bot.acting import Acting
+from bot.acting import Acting, Done
 from bot.bootstrap import Bot
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import BotError
@@ -81,11 +81,12 @@ class Worker:
         self._bot.clock.stop.wait()
         listener.stop()
         left = self._drain()
+        self._acting.close()
         self._scheduler.shutdown(wait=False)
-        said = [f"{work.kind} ({self._crew.since(work):.0f} s)" for work in left]
+        said = [f"{work.kind} ({seconds:.0f} s)" for work, seconds in left.items()]
         # Said before it is written: the database may be what hangs.
         self._bot.log.info("worker_stopped", drained=not left, left=said)
-        self._note_stop(left, said)
+        self._note_stop(list(left), said)
         return not left
 
     def wake(self) -> None:
@@ -140,8 +141,13 @@ class Worker:
         if looks:
             self._look(now)
         with self._lock:
-            for work in self._agenda.begin(now=now):
-                self._crew.send(work, self._do)
+            begun = self._agenda.begin(now=now)
+            due = [work for work in begun if work.kind is DecisionKind.PUBLISH]
+            if due:
+                self._crew.send(due, self._publish)
+            for work in begun:
+                if work.kind is not DecisionKind.PUBLISH:
+                    self._crew.send([work], self._do)
             return min(self._look_at, self._agenda.next_moment() or self._look_at)
 
     def _look(self, now: datetime) -> None:
@@ -166,8 +172,19 @@ class Worker:
         with self._lock:
             self._agenda.look(found)
 
-    def _do(self, work: Work) -> None:
-        done = self._acting.do(work)
+    def _publish(self, works: Sequence[Work]) -> None:
+        """Publishes for all of them together, and ticks side by side for those that take more."""
+        for work, done in self._acting.publish(works):
+            if done is None:
+                self._crew.send([work], self._do)
+            else:
+                self._end(work, done)
+
+    def _do(self, works: Sequence[Work]) -> None:
+        for work in works:
+            self._end(work, self._acting.do(work))
+
+    def _end(self, work: Work, done: Done) -> None:
         with self._lock:
             if done.gone:
                 self._agenda.forget(work.profile_id)
@@ -176,7 +193,7 @@ class Worker:
                 self._agenda.hurry(Work(DecisionKind.PUBLISH, work.profile_id))
         self.wake()
 
-    def _drain(self) -> Sequence[Work]:
+    def _drain(self) -> Mapping[Work, float]:
         drain = self._bot.settings.bot_drain_seconds
         return self._crew.drain(drain - min(LAST_SECONDS, drain / 2))
 

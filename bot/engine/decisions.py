@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core.codes import DecisionKind, Ruling
@@ -37,28 +37,11 @@ class DecisionRecorder:
             slot_id: the slot concerned.
             tweet_id: the tweet concerned.
         """
-        self.tx.decisions.record(
-            DecisionRecord(
-                at=self.now,
-                kind=self.kind,
-                verdict=ruling or Ruling(verdict.verdict),
-                reason=verdict.reason if ruling is None else f"would {verdict.verdict}: {verdict.reason}",
-                profile_id=self.profile.id,
-                limit=verdict.limit,
-                used=verdict.used,
-                cap=verdict.cap,
-                until=verdict.until,
-                slot_id=slot_id,
-                tweet_id=tweet_id,
-                numbers={
-                    gauge.name: {
-                        "used": str(gauge.used),
-                        "cap": None if gauge.cap is None else str(gauge.cap),
-                    }
-                    for gauge in verdict.gauges
-                },
-            )
-        )
+        record = weighed(verdict, kind=self.kind, profile=self.profile, now=self.now, tweet_id=tweet_id)
+        if ruling is not None:
+            reason = f"would {verdict.verdict}: {verdict.reason}"
+            record = replace(record, verdict=ruling, reason=reason)
+        self.tx.decisions.record(replace(record, slot_id=slot_id))
 
     def note(
         self,
@@ -93,3 +76,25 @@ class DecisionRecorder:
                 numbers=numbers or {},
             )
         )
+
+
+def weighed(
+    verdict: Verdict, *, kind: DecisionKind, profile: Profile, now: datetime, tweet_id: TweetId | None
+) -> DecisionRecord:
+    """What the judge of spending said, as a decision: its binding limit, and every limit it saw."""
+    return DecisionRecord(
+        at=now,
+        kind=kind,
+        verdict=Ruling(verdict.verdict),
+        reason=verdict.reason,
+        profile_id=profile.id,
+        limit=verdict.limit,
+        used=verdict.used,
+        cap=verdict.cap,
+        until=verdict.until,
+        tweet_id=tweet_id,
+        numbers={
+            gauge.name: {"used": str(gauge.used), "cap": None if gauge.cap is None else str(gauge.cap)}
+            for gauge in verdict.gauges
+        },
+    )

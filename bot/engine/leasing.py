@@ -31,10 +31,10 @@ def leased(context: ProfileContext, *, job: str = "") -> Iterator[Lease | None]:
         yield lease
     finally:
         if lease is not None:
-            _give_back(context, lease)
+            give_back(context, lease)
 
 
-def _give_back(context: ProfileContext, lease: Lease) -> None:
+def give_back(context: ProfileContext, lease: Lease) -> None:
     """Releases the lease; if that can't be written, it runs out by itself."""
     try:
         with context.database.transaction() as tx:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
-from bot.core.model import Plan, Profile, ProfileId, Slot, SlotId, Tweet, TweetId
+from bot.core.model import Lease, Plan, Profile, ProfileId, Slot, SlotId, Tweet, TweetId
 from bot.core.posting.schedule import SlotWish
 from bot.core.states import SlotStatus, TweetStatus
 
@@ -18,8 +18,8 @@ class Profiles(Protocol):
         """Every profile, oldest first."""
         ...
 
-    def with_keys(self, only: ProfileId | None = None) -> Sequence[tuple[Profile, str | None]]:
-        """Every profile or the one named, oldest first, with its encrypted keys where it has some."""
+    def with_keys(self, only: Sequence[ProfileId] | None = None) -> Sequence[tuple[Profile, str | None]]:
+        """Every profile or those named, oldest first, with its encrypted keys where it has some."""
         ...
 
     def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
@@ -40,6 +40,10 @@ class Profiles(Protocol):
 
     def active_plan(self, profile_id: ProfileId) -> Plan | None:
         """The one plan that fills slots."""
+        ...
+
+    def active_plans(self, profile_ids: Sequence[ProfileId]) -> Mapping[ProfileId, Plan]:
+        """The one plan that fills slots, of each profile that has one."""
         ...
 
     def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
@@ -170,4 +174,30 @@ class Tweets(Protocol):
 
     def last_known(self, profile_id: ProfileId, *, limit: int) -> Sequence[Tweet]:
         """The account's newest posts that rows hold, in the order of the leases they were made under."""
+        ...
+
+
+class Sending(Protocol):
+    """Posts that are ready, sent and made, many at a time."""
+
+    def ready(self, profile_ids: Sequence[ProfileId], *, now: datetime) -> Sequence[Tweet]:
+        """The single posts that go out now with nothing else to be settled, at most one a profile."""
+        ...
+
+    def last_known(
+        self, profile_ids: Sequence[ProfileId], *, limit: int
+    ) -> Mapping[ProfileId, Sequence[Tweet]]:
+        """Each account's newest posts that rows hold, newest first."""
+        ...
+
+    def begin(
+        self, leases: Mapping[TweetId, Lease], after: Mapping[TweetId, str | None], *, now: datetime
+    ) -> Mapping[TweetId, Tweet]:
+        """Marks tweets as being sent, and their slots as taken; raises ForbiddenTransition."""
+        ...
+
+    def made(
+        self, ids: Mapping[TweetId, str], fencings: Mapping[TweetId, int], *, now: datetime
+    ) -> Sequence[Tweet]:
+        """Says of tweets that are being sent under these leases that X made them; returns those."""
         ...

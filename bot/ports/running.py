@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -50,6 +50,16 @@ class Leases(Protocol):
         """The lease, or None while another holds it; `asked_at` is the monotonic clock's."""
         ...
 
+    def acquire_all(
+        self, profile_ids: Collection[ProfileId], *, holder: str, asked_at: float, lasts: timedelta
+    ) -> Mapping[ProfileId, Lease]:
+        """The leases of those profiles whose lease nobody else holds."""
+        ...
+
+    def release_all(self, leases: Collection[Lease]) -> None:
+        """Gives them up."""
+        ...
+
     def check(self, lease: Lease) -> None:
         """Raises LeaseLost unless it is still held; the row stays locked to the transaction's end."""
         ...
@@ -64,6 +74,10 @@ class Decisions(Protocol):
 
     def record(self, decision: DecisionRecord) -> None:
         """Adds a row; the same decision again only counts up."""
+        ...
+
+    def record_new(self, decisions: Sequence[DecisionRecord]) -> None:
+        """Adds rows that no earlier one can be the same as."""
         ...
 
     def last(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -21,6 +21,20 @@ class Ledger(Protocol):
 
     def usage(self, profile_id: ProfileId | None, *, now: datetime) -> Usage:
         """What the rows say; raises UsageUnreadable when they can't be read."""
+        ...
+
+    def usages(
+        self, profile_ids: Collection[ProfileId], *, now: datetime
+    ) -> Mapping[ProfileId | None, Usage]:
+        """What the rows say of each profile, and of nobody in particular (None)."""
+        ...
+
+    def reserve_all(self, calls: Sequence[Call]) -> None:
+        """Adds reserved rows."""
+        ...
+
+    def settle(self, call_ids: Sequence[CallId]) -> None:
+        """Settles reserved calls that took what they had reserved; raises ForbiddenTransition."""
         ...
 
     def reserve(self, call: Call) -> Call:
@@ -51,6 +65,12 @@ class Rates(Protocol):
         self, profile_id: ProfileId, endpoint: str, windows: Sequence[RateWindow], *, now: datetime
     ) -> Mapping[str, int]:
         """Keeps what X's headers said; returns the drift of each window that has one."""
+        ...
+
+    def saw_all(
+        self, endpoint: str, told: Mapping[ProfileId, Sequence[RateWindow]], *, now: datetime
+    ) -> Mapping[ProfileId, Mapping[str, int]]:
+        """Keeps what X's headers said to each profile; returns the drift of each window that has one."""
         ...
 
     def count_unheard(self, call: Call) -> None:

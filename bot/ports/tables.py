@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from bot.ports.posting import Profiles, Slots, Tweets
+from bot.ports.posting import Profiles, Sending, Slots, Tweets
 from bot.ports.running import Config, Credentials, Decisions, DueWork, Leases, Workers
 from bot.ports.spending import Ledger, Rates
 
@@ -19,6 +19,8 @@ class Transaction(Protocol):
     def slots(self) -> Slots: ...  # noqa: D102 - named by its type
     @property
     def tweets(self) -> Tweets: ...  # noqa: D102 - named by its type
+    @property
+    def sending(self) -> Sending: ...  # noqa: D102 - named by its type
     @property
     def ledger(self) -> Ledger: ...  # noqa: D102 - named by its type
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
 
@@ -53,17 +54,11 @@ class DecisionTable(Decisions):
                 },
             )
             return
-        values = {column: getattr(decision, name) for column, name in _SAME.items()}
-        self.connection.execute(
-            insert(DECISIONS).values(
-                profile_id=decision.profile_id,
-                at=decision.at,
-                last_at=decision.at,
-                used=decision.used,
-                numbers=dict(decision.numbers),
-                **values,
-            )
-        )
+        self.record_new([decision])
+
+    def record_new(self, decisions: Sequence[DecisionRecord]) -> None:
+        """Adds rows that no earlier one can be the same as, in one statement."""
+        self.connection.execute(_RECORD, [_row(one) for one in decisions])
 
     def last(
         self, profile_id: ProfileId | None, *, limit: int, kinds: Sequence[str] = ()
@@ -128,6 +123,8 @@ _COUNT_UP = (
     )
 )
 
+# With an answer, many rows are one statement.
+_RECORD = insert(DECISIONS).returning(DECISIONS.c.id)
 _FORGET = (
     delete(DECISIONS)
     .where(
@@ -137,6 +134,17 @@ _FORGET = (
     )
     .returning(DECISIONS.c.id)
 )
+
+
+def _row(decision: DecisionRecord) -> dict[str, Any]:
+    return {
+        "profile_id": decision.profile_id,
+        "at": decision.at,
+        "last_at": decision.at,
+        "used": decision.used,
+        "numbers": dict(decision.numbers),
+        **{column: getattr(decision, name) for column, name in _SAME.items()},
+    }
 
 
 def _decision(row: RowMapping) -> DecisionRecord:

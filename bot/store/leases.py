@@ -6,11 +6,29 @@ hold one.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, literal, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Interval,
+    Text,
+    Update,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from bot.core.errors import LeaseLost
 from bot.core.model import Lease, ProfileId
@@ -28,34 +46,36 @@ class LeaseTable(Leases):
     def acquire(
         self, profile_id: ProfileId, *, holder: str, asked_at: float, lasts: timedelta
     ) -> Lease | None:
-        """The lease, or None while another holds it.
+        """The lease, or None while another holds it; see `acquire_all`."""
+        given = self.acquire_all([profile_id], holder=holder, asked_at=asked_at, lasts=lasts)
+        return given.get(profile_id)
+
+    def acquire_all(
+        self, profile_ids: Collection[ProfileId], *, holder: str, asked_at: float, lasts: timedelta
+    ) -> Mapping[ProfileId, Lease]:
+        """The leases of those profiles whose lease nobody else holds.
 
         Every acquisition raises the fencing number, so that what an earlier holder still wants to
         write can be told from what the present one writes.
 
         Args:
-            profile_id: whose lease.
+            profile_ids: whose leases.
             holder: the process's own name.
             asked_at: what the process's monotonic clock said before it asked.
-            lasts: how long the lease holds.
+            lasts: how long a lease holds.
         """
-        until = func.clock_timestamp() + literal(lasts)
-        statement = upsert(LEASES).values(profile_id=profile_id, holder=holder, expires_at=until)
-        statement = statement.on_conflict_do_update(
-            index_elements=[LEASES.c.profile_id],
-            set_={"holder": holder, "expires_at": until, "fencing": LEASES.c.fencing + 1},
-            where=or_(LEASES.c.expires_at <= func.clock_timestamp(), LEASES.c.holder == holder),
-        )
-        given = self.connection.execute(statement.returning(LEASES.c.fencing, _NOW)).one_or_none()
-        if given is None:
-            return None
-        return Lease(
-            profile_id=profile_id,
-            holder=holder,
-            fencing=given.fencing,
-            began=given.began,
-            ends=asked_at + lasts.total_seconds(),
-        )
+        # In their order, so that two who ask for the same ones can't block each other.
+        values = {"profile_ids": sorted(profile_ids), "holder": holder, "lasts": lasts}
+        return {
+            ProfileId(row.profile_id): Lease(
+                profile_id=ProfileId(row.profile_id),
+                holder=holder,
+                fencing=row.fencing,
+                began=row.began,
+                ends=asked_at + lasts.total_seconds(),
+            )
+            for row in self.connection.execute(_ACQUIRE, values)
+        }
 
     def check(self, lease: Lease) -> None:
         """Makes sure the lease is still held; its row stays locked to the transaction's end.
@@ -68,15 +88,17 @@ class LeaseTable(Leases):
             raise LeaseLost("another worker acts for this profile now: nothing was written")
 
     def release(self, lease: Lease) -> None:
-        """Gives it up, so that the next one need not wait for it to run out.
+        """Gives it up; see `release_all`."""
+        self.release_all([lease])
 
-        The row stays, because the fencing number must never start again.
+    def release_all(self, leases: Collection[Lease]) -> None:
+        """Gives leases up, so that the next ones need not wait for them to run out.
+
+        The rows stay, because fencing numbers must never start again.
         """
-        self.connection.execute(
-            update(LEASES)
-            .where(LEASES.c.profile_id == lease.profile_id, LEASES.c.fencing == lease.fencing)
-            .values(expires_at=_LONG_AGO)
-        )
+        held = sorted((lease.profile_id, lease.fencing) for lease in leases)
+        values = {"profile_ids": [one for one, _ in held], "fencings": [number for _, number in held]}
+        self.connection.execute(_RELEASE, values)
 
 
 _LOCKED = (
@@ -89,3 +111,40 @@ _LOCKED = (
 _HELD = select(_LOCKED.c.fencing, (_LOCKED.c.expires_at > func.clock_timestamp()).label("holds"))
 _NOW = func.clock_timestamp(type_=Moment()).label("began")
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _acquire() -> ReturningInsert[Any]:
+    until = func.clock_timestamp() + bindparam("lasts", type_=Interval)
+    holder = bindparam("holder", type_=Text)
+    asked = select(
+        func.unnest(bindparam("profile_ids", type_=ARRAY(Uuid))), holder, until, literal(1, type_=BigInteger)
+    )
+    return (
+        upsert(LEASES)
+        .from_select(["profile_id", "holder", "expires_at", "fencing"], asked)
+        .on_conflict_do_update(
+            index_elements=[LEASES.c.profile_id],
+            set_={"holder": holder, "expires_at": until, "fencing": LEASES.c.fencing + 1},
+            where=or_(LEASES.c.expires_at <= func.clock_timestamp(), LEASES.c.holder == holder),
+        )
+        .returning(LEASES.c.profile_id, LEASES.c.fencing, _NOW)
+    )
+
+
+def _release() -> Update:
+    held = (
+        func.unnest(
+            bindparam("profile_ids", type_=ARRAY(Uuid)), bindparam("fencings", type_=ARRAY(BigInteger))
+        )
+        .table_valued(column("profile_id", Uuid), "fencing", name="held")
+        .render_derived()
+    )
+    return (
+        update(LEASES)
+        .where(LEASES.c.profile_id == held.c.profile_id, LEASES.c.fencing == held.c.fencing)
+        .values(expires_at=_LONG_AGO)
+    )
+
+
+# What every act asks is built once: building a statement takes longer than its answer.
+_ACQUIRE, _RELEASE = _acquire(), _release()

@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    bindparam,
-    delete,
-    func,
-    insert,
-    literal,
-    literal_column,
-    or_,
-    select,
-    union_all,
-    update,
-)
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import Connection, Uuid, and_, any_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from bot.core.errors import RowUnreadable, UsageUnreadable
+from bot.core.errors import ForbiddenTransition, UsageUnreadable
 from bot.core.model import Call, CallId, ProfileId, TweetId
-from bot.core.spending.limits import STARTS_WINDOW, Spent, Usage, month_start
-from bot.core.states import CallKind, CallState, check_transition
+from bot.core.spending.limits import Usage
+from bot.core.states import CallState, check_transition
 from bot.ports import Ledger
-from bot.store.decisions import DecisionTable
-from bot.store.foundations import SUM_AGAIN, mend, missing_foundations
-from bot.store.odd_rows import odd_rows_named
-from bot.store.rates import RateTable
+from bot.store.foundations import mend, missing_foundations
 from bot.store.rows.base import FORGET_AT_ONCE
-from bot.store.rows.spending import CALLS, DAILY_USAGE
+from bot.store.rows.spending import CALLS
+from bot.store.usage import UsageReader, readable
 
 LEDGER_LOCK = 7_305_991_205
-
-
-class _Month(NamedTuple):
-    posts: int
-    reads: int
 
 
 @dataclass(frozen=True)
@@ -62,47 +38,46 @@ class LedgerTable(Ledger):
         self.connection.execute(select(func.pg_advisory_xact_lock(LEDGER_LOCK)))
 
     def usage(self, profile_id: ProfileId | None, *, now: datetime) -> Usage:
-        """What the rows say was used.
+        """What the rows say was used by a profile, or by nobody in particular.
 
         Raises:
             UsageUnreadable: a table, its constraint or its trigger is missing, or rows can't be
                 read. "0 used" is only ever a sum of rows that were read.
         """
-        with _readable(self.connection):
+        return self.usages([] if profile_id is None else [profile_id], now=now)[profile_id]
+
+    def usages(
+        self, profile_ids: Collection[ProfileId], *, now: datetime
+    ) -> Mapping[ProfileId | None, Usage]:
+        """What the rows say was used by each of these profiles, and by nobody in particular (None).
+
+        Rows that belong to nobody count for everyone.
+
+        Raises:
+            UsageUnreadable: as `usage` does.
+        """
+        with readable(self.connection):
             self._check_foundations()
-            month = self._month(profile_id, now)
-            spent = self._posts_of_a_day(profile_id, now)
-            cost, tokens = self._money(now)
-            return Usage(
-                posts=spent,
-                posts_month=month.posts,
-                reads_month=month.reads,
-                cost_month=cost,
-                tokens_day=tokens,
-                last_post_at=self._last_post_at(profile_id),
-                seen=() if profile_id is None else RateTable(self.connection).seen(profile_id, now=now),
-                starts=tuple(DecisionTable(self.connection).starts(since=now - STARTS_WINDOW)),
-            )
+            return UsageReader(self.connection, list(profile_ids), now).read()
 
     def reserve(self, call: Call) -> Call:
         """Adds a reserved row."""
-        self.connection.execute(
-            insert(CALLS).values(
-                id=call.id,
-                profile_id=call.profile_id,
-                tweet_id=call.tweet_id,
-                api=call.api,
-                kind=call.kind,
-                endpoint=call.endpoint,
-                units=call.units,
-                tokens=call.tokens,
-                cost_usd=call.cost_usd,
-                state=call.state,
-                at=call.at,
-                note=call.note,
-            )
-        )
+        self.reserve_all([call])
         return call
+
+    def reserve_all(self, calls: Sequence[Call]) -> None:
+        """Adds reserved rows, in one statement."""
+        self.connection.execute(_RESERVE, [_row(call) for call in calls])
+
+    def settle(self, call_ids: Sequence[CallId]) -> None:
+        """Settles reserved calls that took what they had reserved, in one statement.
+
+        Raises:
+            ForbiddenTransition: one is not reserved.
+        """
+        settled = self.connection.execute(_SETTLE, {"ids": list(call_ids)}).all()
+        if len(settled) != len(call_ids):
+            raise ForbiddenTransition("CallState: a call that is to be settled is not reserved")
 
     def change(self, call_id: CallId, state: CallState, **values: Any) -> None:
         """Settles, releases or marks unknown; `units`, `cost_usd`, `tokens` may be corrected."""
@@ -119,7 +94,7 @@ class LedgerTable(Ledger):
             .where(CALLS.c.tweet_id == tweet_id, CALLS.c.state.in_((CallState.RESERVED, CallState.UNKNOWN)))
             .order_by(CALLS.c.at.desc())
         )
-        with _readable(self.connection):
+        with readable(self.connection):
             return [Call(**row) for row in self.connection.execute(statement).mappings()]
 
     def orphans(self, profile_id: ProfileId, *, before: datetime) -> Sequence[Call]:
@@ -130,7 +105,7 @@ class LedgerTable(Ledger):
             CALLS.c.tweet_id.is_(None),
             CALLS.c.at < before,
         )
-        with _readable(self.connection):
+        with readable(self.connection):
             return [Call(**row) for row in self.connection.execute(statement).mappings()]
 
     def forget(self, *, before: datetime, released_before: datetime) -> int:
@@ -155,99 +130,18 @@ class LedgerTable(Ledger):
                 fix=f"run: {mend(missing)}",
             )
 
-    def _posts_of_a_day(self, profile_id: ProfileId | None, now: datetime) -> tuple[Spent, ...]:
-        statement = _DAY_OF_NOBODY if profile_id is None else _DAY
-        values = {"profile_id": profile_id, "after": now - timedelta(hours=24)}
-        rows = self.connection.execute(statement, values)
-        return tuple(Spent(at=at, units=int(units)) for at, units in rows)
 
-    def _month(self, profile_id: ProfileId | None, now: datetime) -> _Month:
-        statement = _MONTH_OF_NOBODY if profile_id is None else _MONTH
-        values = {"profile_id": profile_id, "start": month_start(now)}
-        posts, reads = self.connection.execute(statement, values).one()
-        return _Month(posts=int(posts), reads=int(reads))
-
-    def _money(self, now: datetime) -> tuple[Decimal, int]:
-        values = {"first": month_start(now).date(), "today": now.date()}
-        cost, tokens = self.connection.execute(_MONEY, values).one()
-        return Decimal(cost), int(tokens)
-
-    def _last_post_at(self, profile_id: ProfileId | None) -> datetime | None:
-        if profile_id is None:
-            return None
-        return self.connection.scalar(_LAST_POST, {"profile_id": profile_id})
+def _row(call: Call) -> dict[str, Any]:
+    return {column.key: getattr(call, column.key) for column in _CALL_COLUMNS}
 
 
-@contextmanager
-def _readable(connection: Connection) -> Iterator[None]:
-    """Names a ledger that can't be read for what it is: a reason to spend nothing."""
-    try:
-        with odd_rows_named(connection):
-            yield
-    except RowUnreadable as error:
-        fix = SUM_AGAIN if "api_usage_tracking" in str(error) else error.fix
-        raise UsageUnreadable(f"usage can't be read: {error}; nothing is posted", fix=fix) from error
-    except ProgrammingError as error:
-        first = str(error.orig).strip().splitlines()[0]
-        raise UsageUnreadable(
-            f"usage can't be read: {first}; nothing is posted", fix="run: alembic upgrade head"
-        ) from error
-
-
-# What every decision asks is built once: building a statement takes longer than its answer.
-
-
-def _counting(kind: CallKind, *columns: Any, since: ColumnElement[bool], nobody: bool) -> Any:
-    """Rows that count for a profile: its own, and those that belong to nobody in particular."""
-    base = select(*columns, literal(1)).where(
-        CALLS.c.kind == kind, CALLS.c.state != CallState.RELEASED, since
-    )
-    unowned = base.where(CALLS.c.profile_id.is_(None))
-    return (
-        unowned if nobody else union_all(base.where(CALLS.c.profile_id == bindparam("profile_id")), unowned)
-    )
-
-
-def _day(*, nobody: bool) -> Select[Any]:
-    """All posts of a day, summed by the second: however many rows there are, few are handed over.
-
-    What a second ends with is exact enough for a moment that is named to the second.
-    """
-    since = and_(CALLS.c.at > bindparam("after"), CALLS.c.units > 0)
-    counted = _counting(CallKind.POST, CALLS.c.at, CALLS.c.units, since=since, nobody=nobody).subquery()
-    latest = func.max(counted.c.at)
-    return (
-        select(latest.label("at"), func.sum(counted.c.units).label("units"))
-        .group_by(func.date_trunc("second", counted.c.at - literal_column("interval '1 microsecond'")))
-        .order_by(latest.desc())
-    )
-
-
-def _month(*, nobody: bool) -> Select[Any]:
-    since = CALLS.c.at >= bindparam("start")
-    sums = []
-    for kind in (CallKind.POST, CallKind.READ):
-        counted = _counting(kind, CALLS.c.units, since=since, nobody=nobody).subquery()
-        sums.append(select(func.coalesce(func.sum(counted.c.units), 0)).scalar_subquery())
-    return select(*sums)
-
-
-_DAY, _DAY_OF_NOBODY = _day(nobody=False), _day(nobody=True)
-_MONTH, _MONTH_OF_NOBODY = _month(nobody=False), _month(nobody=True)
-_MONEY = select(
-    func.coalesce(func.sum(DAILY_USAGE.c.cost_usd), Decimal(0)),
-    func.coalesce(func.sum(DAILY_USAGE.c.tokens_used).filter(DAILY_USAGE.c.date == bindparam("today")), 0),
-).where(DAILY_USAGE.c.date >= bindparam("first"))
-_LAST_POST = (
-    select(CALLS.c.at)
-    .where(
-        CALLS.c.profile_id == bindparam("profile_id"),
-        CALLS.c.kind == CallKind.POST,
-        CALLS.c.state != CallState.RELEASED,
-        CALLS.c.units > 0,
-    )
-    .order_by(CALLS.c.at.desc())
-    .limit(1)
+# With an answer, many rows are one statement.
+_RESERVE = insert(CALLS).returning(CALLS.c.id)
+_SETTLE = (
+    update(CALLS)
+    .where(CALLS.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))), CALLS.c.state == CallState.RESERVED)
+    .values(state=CallState.SETTLED)
+    .returning(CALLS.c.id)
 )
 _FORGETS = select(func.set_config("bot.forgets", "on", True))
 _OLD = (

@@ -23,6 +23,7 @@ from bot.store.ledger import LedgerTable
 from bot.store.odd_rows import odd_rows_named
 from bot.store.profiles import ConfigTable, ProfileTable
 from bot.store.rates import RateTable
+from bot.store.sending import SendingTable
 from bot.store.slots import SlotTable
 from bot.store.troubles import READ_ONLY, trouble
 from bot.store.tweets import TweetTable
@@ -51,6 +52,11 @@ class StoreTransaction(Transaction):
     def tweets(self) -> TweetTable:
         """Tweets from draft to live."""
         return TweetTable(self.connection)
+
+    @cached_property
+    def sending(self) -> SendingTable:
+        """Posts that are ready, sent and made, many at a time."""
+        return SendingTable(self.connection)
 
     @cached_property
     def ledger(self) -> LedgerTable:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, Uuid, any_, bindparam, delete, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Plan, PlanId, Profile, ProfileId
@@ -28,12 +29,12 @@ class ProfileTable(Profiles):
         """Every profile, oldest first."""
         return [_profile(row) for row in self.connection.execute(_PROFILES).mappings()]
 
-    def with_keys(self, only: ProfileId | None = None) -> Sequence[tuple[Profile, str | None]]:
-        """Every profile or the one named, oldest first, with its encrypted keys where it has some."""
-        statement = _PROFILES_WITH_KEYS if only is None else _ONE_WITH_KEYS
+    def with_keys(self, only: Sequence[ProfileId] | None = None) -> Sequence[tuple[Profile, str | None]]:
+        """Every profile or those named, oldest first, with its encrypted keys where it has some."""
+        statement = _PROFILES_WITH_KEYS if only is None else _SOME_WITH_KEYS
         return [
             (Profile(**dict(zip(_NAMES, values, strict=True))), keys)
-            for *values, keys in self.connection.execute(statement, {"only": only})
+            for *values, keys in self.connection.execute(statement, {"only": list(only or ())})
         ]
 
     def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
@@ -63,6 +64,11 @@ class ProfileTable(Profiles):
         """The one plan that fills slots."""
         row = self.connection.execute(_ACTIVE_PLAN, {"profile_id": profile_id}).mappings().one_or_none()
         return None if row is None else _plan(row)
+
+    def active_plans(self, profile_ids: Sequence[ProfileId]) -> Mapping[ProfileId, Plan]:
+        """The one plan that fills slots, of each profile that has one."""
+        rows = self.connection.execute(_ACTIVE_PLANS, {"profile_ids": list(profile_ids)}).mappings()
+        return {plan.profile_id: plan for plan in map(_plan, rows)}
 
     def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
         """Makes a new plan the active one; future slots of the old one go.
@@ -148,9 +154,13 @@ _PROFILES = select(*_PROFILE_COLUMNS).order_by(PROFILES.c.created_at, PROFILES.c
 _PROFILES_WITH_KEYS = _PROFILES.add_columns(CREDENTIALS.c.encrypted_keys).outerjoin_from(
     PROFILES, CREDENTIALS, CREDENTIALS.c.profile_id == PROFILES.c.id
 )
-_ONE_WITH_KEYS = _PROFILES_WITH_KEYS.where(PROFILES.c.id == bindparam("only"))
+_SOME_WITH_KEYS = _PROFILES_WITH_KEYS.where(PROFILES.c.id == any_(bindparam("only", type_=ARRAY(Uuid))))
 _ACTIVE_PLAN = select(PLANS).where(
     PLANS.c.profile_id == bindparam("profile_id"), PLANS.c.status == PlanStatus.ACTIVE
+)
+_ACTIVE_PLANS = select(PLANS).where(
+    PLANS.c.profile_id == any_(bindparam("profile_ids", type_=ARRAY(Uuid))),
+    PLANS.c.status == PlanStatus.ACTIVE,
 )
 _SETTINGS = select(CONFIG.c.key, CONFIG.c.value)
 

@@ -9,10 +9,16 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Integer,
+    RowMapping,
     Select,
+    Text,
+    Uuid,
     and_,
+    any_,
     bindparam,
     case,
+    column,
     delete,
     false,
     func,
@@ -23,6 +29,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY, Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Call, ProfileId
@@ -50,36 +57,39 @@ class RateTable(Rates):
     def saw(
         self, profile_id: ProfileId, endpoint: str, windows: Sequence[RateWindow], *, now: datetime
     ) -> Mapping[str, int]:
-        """Keeps what X's headers said; returns the drift of each window that has one.
+        """Keeps what X's headers said; returns the drift of each window that has one."""
+        return self.saw_all(endpoint, {profile_id: windows}, now=now)[profile_id]
+
+    def saw_all(
+        self, endpoint: str, told: Mapping[ProfileId, Sequence[RateWindow]], *, now: datetime
+    ) -> Mapping[ProfileId, Mapping[str, int]]:
+        """Keeps what X's headers said to each profile; returns the drift of each window that has one.
 
         Drift is how many more calls X counts in a window than the ledger may have made: other
         programs on the same keys. No window is kept for longer than it may close anything.
         """
-        drifts = {}
-        for told in windows:
-            window = bounded(told, now)
-            drift = self._drift(profile_id, endpoint, window)
-            statement = upsert(RATES).values(
-                profile_id=profile_id,
-                endpoint=endpoint,
-                name=window.name,
-                quota=window.limit,
-                remaining=window.remaining,
-                resets_at=window.resets_at,
-                seen_at=now,
-                drift=drift,
-                reason=window.reason,
-            )
-            fields = ("quota", "remaining", "resets_at", "seen_at", "drift", "reason")
+        # Of two windows of a name the last one was said last.
+        kept = {(one, w.name): bounded(w, now) for one, windows in told.items() for w in windows}
+        drifts = self._drifts(endpoint, kept)
+        if kept:
             self.connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[RATES.c.profile_id, RATES.c.endpoint, RATES.c.name],
-                    set_={field: statement.excluded[field] for field in fields},
-                )
+                _KEEP,
+                {
+                    "endpoint": endpoint,
+                    "seen_at": now,
+                    "profile_ids": [one for one, _ in kept],
+                    "names": [name for _, name in kept],
+                    "quotas": [window.limit for window in kept.values()],
+                    "remaining": [window.remaining for window in kept.values()],
+                    "resets": [window.resets_at for window in kept.values()],
+                    "drifts": [drifts.get(key, 0) for key in kept],
+                    "reasons": [window.reason for window in kept.values()],
+                },
             )
-            if drift:
-                drifts[window.name] = drift
-        return drifts
+        return {
+            one: {name: drift for (owner, name), drift in drifts.items() if owner == one and drift}
+            for one in told
+        }
 
     def count_unheard(self, call: Call) -> None:
         """Takes a call that X made, and whose answer nobody heard, off what was left before it."""
@@ -104,42 +114,66 @@ class RateTable(Rates):
         )
         return len(lifted.all())
 
-    def seen(self, profile_id: ProfileId, *, now: datetime) -> tuple[Seen, ...]:
-        """The windows that are open still, with the calls since that X has not told of."""
-        rows = self.connection.execute(_OPEN_WINDOWS, {"profile_id": profile_id, "now": now}).mappings()
-        return tuple(
-            Seen(
-                endpoint=row["endpoint"],
-                window=RateWindow(
-                    name=row["name"],
-                    limit=row["quota"],
-                    remaining=row["remaining"],
-                    resets_at=row["resets_at"],
-                    reason=row["reason"],
-                ),
-                seen_at=row["seen_at"],
-                used_since=int(row["used_since"]),
-                drift=int(row["drift_left"]),
-            )
-            for row in rows
-        )
+    def seen(
+        self, profile_ids: Sequence[ProfileId], *, now: datetime
+    ) -> Mapping[ProfileId, tuple[Seen, ...]]:
+        """Each profile's windows that are open still, with the calls since that X has not told of."""
+        found: dict[ProfileId, tuple[Seen, ...]] = dict.fromkeys(profile_ids, ())
+        if not profile_ids:
+            return found
+        values = {"profile_ids": list(profile_ids), "now": now}
+        for row in self.connection.execute(_OPEN_WINDOWS, values).mappings():
+            found[ProfileId(row["profile_id"])] += (_seen(row),)
+        return found
 
-    def _drift(self, profile_id: ProfileId, endpoint: str, window: RateWindow) -> int:
+    def _drifts(
+        self, endpoint: str, told: Mapping[tuple[ProfileId, str], RateWindow]
+    ) -> Mapping[tuple[ProfileId, str], int]:
         """What X counts beyond all that this ledger may have made, released calls included.
 
         None can be known of a window that began before the ledger's first row.
         """
-        length = _DRIFT_LENGTHS.get(window.name)
-        if length is None or window.limit is None:
-            return 0
+        weighed = {
+            key: window
+            for key, window in told.items()
+            if window.name in _DRIFT_LENGTHS and window.limit is not None
+        }
+        if not weighed:
+            return {}
         values = {
-            "profile_id": profile_id,
             "endpoint": endpoint,
             "kind": kind_of(endpoint),
-            "start": window.resets_at - length - timedelta(seconds=1),
+            "owners": [one for one, _ in weighed],
+            "names": [name for _, name in weighed],
+            "starts": [
+                window.resets_at - _DRIFT_LENGTHS[window.name] - timedelta(seconds=1)
+                for window in weighed.values()
+            ],
         }
-        ours = self.connection.execute(_CALLS_SINCE, values).one()
-        return max(0, window.limit - window.remaining - int(ours.calls)) if ours.covered else 0
+        drifts = {}
+        for row in self.connection.execute(_CALLS_SINCE, values):
+            window = weighed[row.owner, row.name]
+            counted = (window.limit or 0) - window.remaining
+            drifts[ProfileId(row.owner), str(row.name)] = (
+                max(0, counted - int(row.calls)) if row.covered else 0
+            )
+        return drifts
+
+
+def _seen(row: RowMapping) -> Seen:
+    return Seen(
+        endpoint=row["endpoint"],
+        window=RateWindow(
+            name=row["name"],
+            limit=row["quota"],
+            remaining=row["remaining"],
+            resets_at=row["resets_at"],
+            reason=row["reason"],
+        ),
+        seen_at=row["seen_at"],
+        used_since=int(row["used_since"]),
+        drift=int(row["drift_left"]),
+    )
 
 
 def kind_of(endpoint: str) -> CallKind:
@@ -176,18 +210,28 @@ _RECORDED_SINCE = (
 # What was recorded as used elsewhere since X spoke explains as much of the drift.
 _DRIFT_LEFT = case((RATES.c.drift == 0, 0), else_=func.greatest(0, RATES.c.drift - _RECORDED_SINCE))
 _OPEN_WINDOWS = select(RATES, _USED_SINCE.label("used_since"), _DRIFT_LEFT.label("drift_left")).where(
-    RATES.c.profile_id == bindparam("profile_id"), RATES.c.resets_at > bindparam("now")
+    RATES.c.profile_id == any_(bindparam("profile_ids", type_=ARRAY(Uuid))),
+    RATES.c.resets_at > bindparam("now"),
 )
 
 
 def _calls_since() -> Select[Any]:
     """The requests that calls since a moment may have been: one, and one more for each page of posts."""
-    since = (CALLS.c.kind == bindparam("kind"), CALLS.c.at > bindparam("start"))
+    told = (
+        func.unnest(
+            bindparam("owners", type_=ARRAY(Uuid)),
+            bindparam("names", type_=ARRAY(Text)),
+            bindparam("starts", type_=ARRAY(Moment())),
+        )
+        .table_valued(column("owner", Uuid), column("name", Text), column("start", Moment()), name="told")
+        .render_derived()
+    )
+    since = (CALLS.c.kind == bindparam("kind", type_=CALLS.c.kind.type), CALLS.c.at > told.c.start)
     own = [
         select((1 + CALLS.c.units // _PAGE).label("calls")).where(
             owner, *since, CALLS.c.endpoint == bindparam("endpoint"), state
         )
-        for owner in (CALLS.c.profile_id == bindparam("profile_id"), CALLS.c.profile_id.is_(None))
+        for owner in (CALLS.c.profile_id == told.c.owner, CALLS.c.profile_id.is_(None))
         for state in (CALLS.c.state != CallState.RELEASED, CALLS.c.state == CallState.RELEASED)
     ]
     elsewhere = select(CALLS.c.units.label("calls")).where(
@@ -196,22 +240,57 @@ def _calls_since() -> Select[Any]:
         CALLS.c.endpoint == ELSEWHERE,
         CALLS.c.state != CallState.RELEASED,
     )
-    calls = union_all(*own, elsewhere).subquery()
+    calls = union_all(*(one.correlate(told) for one in (*own, elsewhere))).subquery().lateral()
     first = [
         select(func.min(CALLS.c.at))
-        .where(
-            CALLS.c.profile_id == bindparam("profile_id"),
-            CALLS.c.kind == kind,
-            CALLS.c.state != CallState.RELEASED,
-        )
+        .where(CALLS.c.profile_id == told.c.owner, CALLS.c.kind == kind, CALLS.c.state != CallState.RELEASED)
+        .correlate(told)
         .scalar_subquery()
         for kind in (CallKind.POST, CallKind.READ)
     ]
-    older = func.least(*first) <= bindparam("start", type_=Moment())
+    older = func.least(*first) <= told.c.start
+    summed = select(func.coalesce(func.sum(calls.c.calls), 0)).correlate(told).scalar_subquery()
     return select(
-        select(func.coalesce(func.sum(calls.c.calls), 0)).scalar_subquery().label("calls"),
-        func.coalesce(older, false()).label("covered"),
+        told.c.owner, told.c.name, summed.label("calls"), func.coalesce(older, false()).label("covered")
     )
 
 
 _CALLS_SINCE = _calls_since()
+
+
+def _keep() -> Insert:
+    told = (
+        func.unnest(
+            bindparam("profile_ids", type_=ARRAY(Uuid)),
+            bindparam("names", type_=ARRAY(Text)),
+            bindparam("quotas", type_=ARRAY(Integer)),
+            bindparam("remaining", type_=ARRAY(Integer)),
+            bindparam("resets", type_=ARRAY(Moment())),
+            bindparam("drifts", type_=ARRAY(Integer)),
+            bindparam("reasons", type_=ARRAY(Text)),
+        )
+        .table_valued("profile_id", "name", "quota", "remaining", "resets_at", "drift", "reason", name="told")
+        .render_derived()
+    )
+    fields = ("quota", "remaining", "resets_at", "seen_at", "drift", "reason")
+    columns = ["profile_id", "endpoint", "name", *fields]
+    endpoint, seen_at = bindparam("endpoint", type_=Text), bindparam("seen_at", type_=Moment())
+    said = select(
+        told.c.profile_id,
+        endpoint,
+        told.c.name,
+        told.c.quota,
+        told.c.remaining,
+        told.c.resets_at,
+        seen_at,
+        told.c.drift,
+        told.c.reason,
+    )
+    statement = upsert(RATES).from_select(columns, said)
+    return statement.on_conflict_do_update(
+        index_elements=[RATES.c.profile_id, RATES.c.endpoint, RATES.c.name],
+        set_={field: statement.excluded[field] for field in fields},
+    )
+
+
+_KEEP = _keep()

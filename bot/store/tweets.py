@@ -40,10 +40,12 @@ class TweetTable(Tweets):
 
     def add(self, tweet: Tweet) -> Tweet:
         """Adds a row."""
-        values = {column.key: getattr(tweet, column.key) for column in _COLUMNS if column.key != "created_at"}
+        values = {
+            column.key: getattr(tweet, column.key) for column in TWEET_COLUMNS if column.key != "created_at"
+        }
         values["source"] = tweet.source.as_json() if tweet.source else None
-        statement = insert(TWEETS).values(**values).returning(*_COLUMNS)
-        return _tweet(self.connection.execute(statement).mappings().one())
+        statement = insert(TWEETS).values(**values).returning(*TWEET_COLUMNS)
+        return as_tweet(self.connection.execute(statement).mappings().one())
 
     def get(self, tweet_id: TweetId) -> Tweet:
         """One row.
@@ -54,7 +56,7 @@ class TweetTable(Tweets):
         row = self.connection.execute(_ONE, {"tweet_id": tweet_id}).mappings().one_or_none()
         if row is None:
             raise LookupError(f"tweet {tweet_id} is gone")
-        return _tweet(row)
+        return as_tweet(row)
 
     def of_slot(self, slot_id: SlotId) -> Tweet | None:
         """The slot's root tweet: the newest one of its own profile that is not rejected."""
@@ -67,12 +69,12 @@ class TweetTable(Tweets):
             .limit(1)
         )
         row = self.connection.execute(statement).mappings().one_or_none()
-        return None if row is None else _tweet(row)
+        return None if row is None else as_tweet(row)
 
     def with_status(self, profile_id: ProfileId, *statuses: TweetStatus) -> Sequence[Tweet]:
         """Open tweets in these states, oldest intent first."""
         values = {"profile_id": profile_id, "statuses": statuses}
-        return [_tweet(row) for row in self.connection.execute(_OPEN, values).mappings()]
+        return [as_tweet(row) for row in self.connection.execute(_OPEN, values).mappings()]
 
     def open(self, profile_id: ProfileId) -> Sequence[Tweet]:
         """Every tweet that is not at an end."""
@@ -81,7 +83,7 @@ class TweetTable(Tweets):
     def parts(self, thread_id: TweetId) -> Sequence[Tweet]:
         """A thread's parts in order."""
         statement = _TWEETS.where(TWEETS.c.thread_id == thread_id).order_by(TWEETS.c.part)
-        return [_tweet(row) for row in self.connection.execute(statement).mappings()]
+        return [as_tweet(row) for row in self.connection.execute(statement).mappings()]
 
     def change(self, tweet_id: TweetId, status: TweetStatus, **values: Any) -> Tweet:
         """Changes state along the diagram, with other columns in the same statement.
@@ -101,9 +103,9 @@ class TweetTable(Tweets):
         Raises:
             IdTaken: another row has the X id.
         """
-        statement = update(TWEETS).where(TWEETS.c.id == tweet_id).values(**values).returning(*_COLUMNS)
+        statement = update(TWEETS).where(TWEETS.c.id == tweet_id).values(**values).returning(*TWEET_COLUMNS)
         try:
-            return _tweet(self.connection.execute(statement).mappings().one())
+            return as_tweet(self.connection.execute(statement).mappings().one())
         except IntegrityError as error:
             if "uq_tweets_x_tweet_id" not in str(error.orig):
                 raise
@@ -161,7 +163,7 @@ class TweetTable(Tweets):
             .order_by(TWEETS.c.fencing.desc(), TWEETS.c.part.desc())
             .limit(limit)
         )
-        return [_tweet(row) for row in self.connection.execute(statement).mappings()]
+        return [as_tweet(row) for row in self.connection.execute(statement).mappings()]
 
     def left_over(self, profile_id: ProfileId) -> Tweet | None:
         """The oldest draft without a slot: its slot was missed, or went with an older plan."""
@@ -180,7 +182,7 @@ class TweetTable(Tweets):
             .limit(1)
         )
         row = self.connection.execute(statement).mappings().one_or_none()
-        return None if row is None else _tweet(row)
+        return None if row is None else as_tweet(row)
 
     def counts(self, profile_id: ProfileId) -> dict[str, int]:
         """How many tweets are in each open state."""
@@ -216,7 +218,7 @@ class TweetTable(Tweets):
             .order_by(TWEETS.c.posted_at.desc())
             .limit(limit)
         )
-        return [_tweet(row) for row in self.connection.execute(statement).mappings()]
+        return [as_tweet(row) for row in self.connection.execute(statement).mappings()]
 
     def last_posted(self, profile_id: ProfileId) -> Tweet | None:
         """The newest live tweet."""
@@ -226,7 +228,7 @@ class TweetTable(Tweets):
 # The table's own columns: results of mapped attributes are looked up at several times the price.
 _LOCK_TEXTS = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0)))
 _COLUMN = TWEETS.c
-_COLUMNS = (
+TWEET_COLUMNS = (
     _COLUMN.id,
     _COLUMN.profile_id,
     _COLUMN.idempotency_key,
@@ -255,7 +257,7 @@ _COLUMNS = (
     _COLUMN.reason,
     _COLUMN.created_at,
 )
-_TWEETS = select(*_COLUMNS)
+_TWEETS = select(*TWEET_COLUMNS)
 # What ticks ask again and again is built once: building a statement takes longer than its answer.
 _ONE = _TWEETS.where(TWEETS.c.id == bindparam("tweet_id"))
 _STATUS = select(TWEETS.c.status).where(TWEETS.c.id == bindparam("tweet_id")).with_for_update()
@@ -266,6 +268,7 @@ _OPEN = _TWEETS.where(
 ).order_by(TWEETS.c.intent_at.nulls_last(), TWEETS.c.part, TWEETS.c.created_at)
 
 
-def _tweet(row: RowMapping) -> Tweet:
+def as_tweet(row: RowMapping) -> Tweet:
+    """A row's `TWEET_COLUMNS` as a tweet."""
     source = row["source"]
     return Tweet(**{**row, "source": Source(**source) if source else None})

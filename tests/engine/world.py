@@ -102,6 +102,8 @@ class ScriptedX:
     posts: list[LivePost] = field(default_factory=list)
     rates: tuple[RateWindow, ...] = ()
     calls: int = 0
+    x_user_id: str = "1"
+    first_id: int = 1000
 
     def me(self) -> Account:
         return Account(x_user_id="1", username="tester")
@@ -120,7 +122,10 @@ class ScriptedX:
         if reply_to is not None and not any(post.x_tweet_id == reply_to for post in self.posts):
             raise Refused("the post replied to is gone", code="reply_not_allowed")
         made = LivePost(
-            x_tweet_id=str(1000 + len(self.posts)), text=text, created_at=self.clock.true, reply_to=reply_to
+            x_tweet_id=str(self.first_id + len(self.posts)),
+            text=text,
+            created_at=self.clock.true,
+            reply_to=reply_to,
         )
         self.posts.append(made)
         if kind == "kill_after":
@@ -135,7 +140,7 @@ class ScriptedX:
         return Posted(x_tweet_id=made.x_tweet_id, text=text, rates=self.rates)
 
     def timeline(self, x_user_id: str, *, since_id: str | None = None, limit: int = 100) -> Timeline:
-        assert x_user_id == "1"
+        assert x_user_id == self.x_user_id
         kind = self.reads.pop(0) if self.reads else "ok"
         if kind == "fail":
             raise Retryable("connection refused", code="x_unreachable")

@@ -112,7 +112,10 @@ LOOKS: dict[str, Look] = {
     "due work": lambda tx, p, _: tx.due_work.find(
         holder="w", own=[p.id], ahead=AHEAD, changed_since=NOW - DAY
     ),
-    "the profile of a job": lambda tx, p, _: tx.profiles.with_keys(p.id),
+    "ready posts": lambda tx, p, _: tx.sending.ready([p.id], now=NOW),
+    "last known of many": lambda tx, p, _: tx.sending.last_known([p.id], limit=3),
+    "active plans": lambda tx, p, _: tx.profiles.active_plans([p.id]),
+    "the profile of a job": lambda tx, p, _: tx.profiles.with_keys([p.id]),
     "lease": lambda tx, p, _: tx.leases.acquire(p.id, holder="w", asked_at=0.0, lasts=HOUR),
 }
 

@@ -43,7 +43,7 @@ def publish(
     intent = _write_intent(context, lease, tweet, spaced=spaced, following=following)
     if isinstance(intent, Outcome):
         return intent
-    answer = _call(context, intent)
+    answer = call(context, intent)
     return record(context, intent, answer)
 
 
@@ -121,7 +121,8 @@ def _intend(tx: Transaction, lease: Lease, tweet: Tweet, *, now: datetime) -> Tw
     return sending
 
 
-def _call(context: ProfileContext, intent: Intent) -> Posted | ServiceError:
+def call(context: ProfileContext, intent: Intent) -> Posted | ServiceError:
+    """Sends what is intended, once; an error is an answer."""
     # A process that was paused since its intent may have lost its lease; what it knows is stale,
     # and not calling is always safe.
     if context.clock.monotonic() + context.settings.call_time.total_seconds() > intent.lease.ends:

@@ -15,7 +15,7 @@ from uuid import UUID
 from bot.core.codes import ErrorCode
 from bot.core.content.text import links
 from bot.core.errors import Fatal, Retryable, ServiceError, SettingError
-from bot.core.model import Call, CallId, Profile, ProfileId, TweetId
+from bot.core.model import Call, CallId, Plan, Profile, ProfileId, TweetId
 from bot.core.rates import RateWindow
 from bot.core.spending.limits import CREATE_POST, EVERY_ENDPOINT, MOST, Limits, Usage, Verdict, Wanted, decide
 from bot.core.spending.pricing import MOST_USD, PriceList, amount_of, entries, with_overrides
@@ -81,8 +81,11 @@ class LimitsAgent:
 
     def limits(self, tx: Transaction, profile_id: ProfileId | None) -> Limits:
         """The caps in force for a profile, with what its plan would spend."""
+        return self.limits_with(tx, tx.profiles.active_plan(profile_id) if profile_id else None)
+
+    def limits_with(self, tx: Transaction, plan: Plan | None) -> Limits:
+        """The caps in force for a profile with this plan, and what the plan would spend."""
         caps = self._with_overrides(tx.config.get("caps"))
-        plan = tx.profiles.active_plan(profile_id) if profile_id else None
         if plan is None:
             return caps
         prices = self.prices(tx)
@@ -139,19 +142,28 @@ class LimitsAgent:
         tweet_id: TweetId | None = None,
     ) -> Call:
         """Books the wanted call before it is made."""
-        return tx.ledger.reserve(
-            Call(
-                id=CallId(self.new_id()),
-                api="openai" if wanted.kind is CallKind.MODEL else "twitter",
-                kind=wanted.kind,
-                endpoint=wanted.endpoint,
-                units=wanted.units,
-                tokens=wanted.tokens,
-                cost_usd=wanted.cost_usd,
-                at=now,
-                profile_id=profile_id,
-                tweet_id=tweet_id,
-            )
+        return tx.ledger.reserve(self.call(wanted, profile_id=profile_id, now=now, tweet_id=tweet_id))
+
+    def call(
+        self,
+        wanted: Wanted,
+        *,
+        profile_id: ProfileId | None,
+        now: datetime,
+        tweet_id: TweetId | None = None,
+    ) -> Call:
+        """The wanted call as the ledger books it."""
+        return Call(
+            id=CallId(self.new_id()),
+            api="openai" if wanted.kind is CallKind.MODEL else "twitter",
+            kind=wanted.kind,
+            endpoint=wanted.endpoint,
+            units=wanted.units,
+            tokens=wanted.tokens,
+            cost_usd=wanted.cost_usd,
+            at=now,
+            profile_id=profile_id,
+            tweet_id=tweet_id,
         )
 
     def settle_read(self, tx: Transaction, call: Call, *, units: int) -> None:
