@@ -16,7 +16,7 @@ from bot.core.model import Profile, ProfileId
 from bot.core.states import Mode
 from bot.encryption import Cipher
 from bot.engine.context import ProfileContext, Services
-from bot.engine.identifying import OwnAccount, choose
+from bot.engine.identifying import OwnAccount, choose, own_profiles
 from bot.redaction import hide
 from bot.settings import Settings
 from bot.x.keyless import KeylessX
@@ -249,8 +249,7 @@ class Accounts:
         """The profile that the environment's keys serve, where there are any or none are needed."""
         if not self.has_own:
             return None
-        theirs = [one for one, encrypted in rows if encrypted is None or one.x_user_id == self.owner]
-        return choose(theirs, handle=None, x_user_id=self.owner)
+        return choose(own_profiles(rows, self.owner), handle=None, x_user_id=self.owner)
 
     def _as_run(self, profile: Profile) -> Profile:
         return replace(profile, mode=Mode.DRY_RUN) if self.settings.bot_mode == "dry-run" else profile

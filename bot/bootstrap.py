@@ -23,7 +23,7 @@ from bot.core.spending.limits import Limits
 from bot.core.spending.pricing import LISTED
 from bot.core.spending.usage import ModelUsage
 from bot.engine.context import EngineSettings, Services
-from bot.engine.identifying import choose, identify
+from bot.engine.identifying import choose, identify, own_profiles
 from bot.engine.posting.posting_engine import PostingEngine
 from bot.engine.spending.limits_agent import LimitsAgent
 from bot.local_x import local_x
@@ -88,8 +88,11 @@ class Bot:
 
     def known_profile(self, handle: str | None = None) -> Profile | None:
         """The profile as the tables know it; asks nobody."""
+        owner = self.accounts.owner
         with self.manager.transaction() as tx:
-            return choose(tx.profiles.all(), handle=handle, x_user_id=self.accounts.owner)
+            found = tx.profiles.with_keys()
+        own = () if handle is not None else own_profiles(found, owner)
+        return choose(own or [one for one, _ in found], handle=handle, x_user_id=owner)
 
     def announce(self) -> None:
         """Says at start-up what is connected, or what isn't and how to mend it."""

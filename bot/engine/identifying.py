@@ -46,6 +46,16 @@ def choose(
     return profiles[0] if profiles else None
 
 
+def own_profiles(found: Sequence[tuple[Profile, str | None]], owner: str | None) -> Sequence[Profile]:
+    """The profiles that may be the environment's own: not those with saved keys of another account.
+
+    Args:
+        found: profiles with their encrypted keys, where some are saved.
+        owner: whose keys the environment holds, where they tell.
+    """
+    return [one for one, saved in found if saved is None or (owner is not None and one.x_user_id == owner)]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnAccount:
     """The account whose keys the environment holds.
@@ -83,7 +93,9 @@ def identify(
     """
     owner = account.token_user_id
     with services.database.transaction() as tx:
-        profile = choose(tx.profiles.all(), handle=handle, x_user_id=owner)
+        found = tx.profiles.with_keys()
+    profiles = [one for one, _ in found] if handle is not None else own_profiles(found, owner)
+    profile = choose(profiles, handle=handle, x_user_id=owner)
     if profile is not None and owner is not None and profile.x_user_id not in {owner, None}:
         raise SettingError(
             f"@{profile.handle} is another account than the one X_ACCESS_TOKEN belongs to",

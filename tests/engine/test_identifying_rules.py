@@ -13,7 +13,7 @@ from bot.core.errors import Fatal, Retryable, SettingError
 from bot.core.model import Account, Profile, ProfileId
 from bot.core.spending.limits import Limits
 from bot.core.states import Mode
-from bot.engine.identifying import OwnAccount, choose, identify
+from bot.engine.identifying import OwnAccount, choose, identify, own_profiles
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import World
 
@@ -56,6 +56,15 @@ def test_without_a_handle_the_keys_decide_and_then_age() -> None:
     assert choose(ALL, handle=None, x_user_id="99") == UNBOUND
     assert choose((ONE, TWO), handle=None, x_user_id="99") is None
     assert choose((), handle=None) is None
+
+
+def test_saved_keys_of_another_account_make_no_profile_the_environments_own() -> None:
+    found = [(ONE, "saved"), (TWO, None), (UNBOUND, None)]
+    assert own_profiles(found, None) == [TWO, UNBOUND]
+    assert own_profiles(found, "22") == [TWO, UNBOUND]
+    # Its own keys may be saved as well.
+    assert own_profiles(found, "11") == [ONE, TWO, UNBOUND]
+    assert own_profiles([(UNBOUND, "saved")], None) == []
 
 
 def named(world: World, **wanted: Any) -> Profile:
@@ -105,6 +114,15 @@ def test_an_account_that_a_profile_has_already_is_not_made_twice(world: World) -
     found = named(world, token_user_id="77")
     assert found.id == known.id
     assert world.rows("SELECT count(*) FROM profiles") == [(1,)]
+
+
+def test_an_account_with_saved_keys_is_not_posted_for_with_the_environments(world: World) -> None:
+    """Where the token doesn't tell whose it is, X is asked, and age decides nothing."""
+    world.change("UPDATE profiles SET x_user_id = '2', handle = 'another'")
+    world.change("INSERT INTO credentials (profile_id, encrypted_keys) SELECT id, 'saved' FROM profiles")
+    made = named(world)
+    assert (made.handle, made.x_user_id) == ("tester", "1")
+    assert world.rows("SELECT count(*) FROM profiles") == [(2,)]
 
 
 def test_a_handle_with_another_accounts_keys_is_refused(world: World) -> None:
