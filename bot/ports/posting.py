@@ -172,10 +172,6 @@ class Tweets(Protocol):
         """Those of the ids that a row holds already, whosever."""
         ...
 
-    def last_known(self, profile_id: ProfileId, *, limit: int) -> Sequence[Tweet]:
-        """The account's newest posts that rows hold, in the order of the leases they were made under."""
-        ...
-
 
 class Sending(Protocol):
     """Posts that are ready, sent and made, many at a time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,7 +58,7 @@ class SendingTable(Sending):
         self, profile_ids: Sequence[ProfileId], *, limit: int
     ) -> Mapping[ProfileId, Sequence[Tweet]]:
         """Each account's newest posts that rows hold, newest first; leases order them whatever clocks do."""
-        found = defaultdict[ProfileId, list[Tweet]](list)
+        found: dict[ProfileId, list[Tweet]] = {one: [] for one in profile_ids}
         values = {"profile_ids": list(profile_ids), "most": limit}
         for row in self.connection.execute(_LAST_KNOWN, values).mappings():
             found[row["profile_id"]].append(as_tweet(row))

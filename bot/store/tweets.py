@@ -152,19 +152,6 @@ class TweetTable(Tweets):
         statement = select(TWEETS.c.x_tweet_id).where(TWEETS.c.x_tweet_id.in_(x_tweet_ids))
         return {known for known in self.connection.scalars(statement) if known is not None}
 
-    def last_known(self, profile_id: ProfileId, *, limit: int) -> Sequence[Tweet]:
-        """The account's newest posts that rows hold; leases order them whatever clocks do."""
-        statement = (
-            _TWEETS.where(
-                TWEETS.c.profile_id == profile_id,
-                TWEETS.c.fencing.is_not(None),
-                TWEETS.c.x_tweet_id.is_not(None),
-            )
-            .order_by(TWEETS.c.fencing.desc(), TWEETS.c.part.desc())
-            .limit(limit)
-        )
-        return [as_tweet(row) for row in self.connection.execute(statement).mappings()]
-
     def left_over(self, profile_id: ProfileId) -> Tweet | None:
         """The oldest draft without a slot: its slot was missed, or went with an older plan."""
         statement = (

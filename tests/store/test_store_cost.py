@@ -100,7 +100,6 @@ LOOKS: dict[str, Look] = {
     "fingerprints": lambda tx, p, _: tx.tweets.fingerprints(p.id, since=NOW - 7 * DAY),
     "recent texts": lambda tx, p, _: tx.tweets.recent_texts(p.id, limit=20),
     "known ids": lambda tx, _p, _: tx.tweets.known_ids(["recent-1", "nowhere"]),
-    "last known": lambda tx, p, _: tx.tweets.last_known(p.id, limit=3),
     "last live": lambda tx, p, _: tx.tweets.last_live(p.id, limit=200),
     "last decisions": lambda tx, p, _: tx.decisions.last(p.id, limit=20),
     "the last decision of a kind that never was": lambda tx, p, _: tx.decisions.last(
@@ -113,7 +112,7 @@ LOOKS: dict[str, Look] = {
         holder="w", own=[p.id], ahead=AHEAD, changed_since=NOW - DAY
     ),
     "ready posts": lambda tx, p, _: tx.sending.ready([p.id], now=NOW),
-    "last known of many": lambda tx, p, _: tx.sending.last_known([p.id], limit=3),
+    "last known": lambda tx, p, _: tx.sending.last_known([p.id], limit=3),
     "active plans": lambda tx, p, _: tx.profiles.active_plans([p.id]),
     "the profile of a job": lambda tx, p, _: tx.profiles.with_keys([p.id]),
     "lease": lambda tx, p, _: tx.leases.acquire(p.id, holder="w", asked_at=0.0, lasts=HOUR),

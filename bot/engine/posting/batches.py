@@ -175,7 +175,7 @@ class _Batch:
         known = tx.sending.last_known(list(intents), limit=KNOWN_IDS)
         sending = tx.sending.begin(
             {intent.tweet.id: intent.lease for intent in intents.values()},
-            {intent.tweet.id: newest_believed(known.get(one, ())) for one, intent in intents.items()},
+            {intent.tweet.id: newest_believed(known[one]) for one, intent in intents.items()},
             now=now,
         )
         tx.ledger.reserve_all([intent.call for intent in intents.values()])

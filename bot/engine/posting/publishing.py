@@ -102,7 +102,8 @@ def _intend(tx: Transaction, lease: Lease, tweet: Tweet, *, now: datetime) -> Tw
     """Marks the tweet as being sent, and its slot as taken."""
     after_x_id = tweet.after_x_id
     if tweet.first_intent_at is None:
-        after_x_id = newest_believed(tx.tweets.last_known(tweet.profile_id, limit=KNOWN_IDS))
+        known = tx.sending.last_known([tweet.profile_id], limit=KNOWN_IDS)
+        after_x_id = newest_believed(known[tweet.profile_id])
     sending = tx.tweets.change(
         tweet.id,
         TweetStatus.PUBLISHING,
