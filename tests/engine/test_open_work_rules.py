@@ -25,7 +25,7 @@ def slots(world: World) -> list[tuple[str, str | None]]:
 
 
 def decisions(world: World, *verdicts: str) -> list[tuple[str, str, str]]:
-    found = world.rows("SELECT verdict, kind, reason FROM decisions ORDER BY at")
+    found = world.rows("SELECT verdict, kind, reason FROM decisions ORDER BY at, created_at")
     return [tuple(row) for row in found if not verdicts or row.verdict in verdicts]
 
 
