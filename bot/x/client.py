@@ -21,6 +21,7 @@ from bot.core.moments import aware
 from bot.core.rates import RateWindow
 from bot.ports import X
 from bot.x import answers
+from bot.x.connection import Lines
 from bot.x.problems import Answer
 from bot.x.reading import (
     Page,
@@ -52,9 +53,9 @@ _SPARE_PAGES = 5
 class XClient(X):
     """X API v2 with one account's keys.
 
-    Nothing is called, and no key is checked, before the first call. Every call is made once, over
-    a fresh connection, and may raise one of `Retryable`, `Refused`, `Fatal` and, for
-    `create_post` alone, `OutcomeUnknown`; their codes are the table in `bot.x.answers`.
+    Nothing is called, and no key is checked, before the first call. Every call is made once, and may
+    raise one of `Retryable`, `Refused`, `Fatal` and, for `create_post` alone, `OutcomeUnknown`; their
+    codes are the table in `bot.x.answers`.
 
     Args:
         api_key: the app's consumer key.
@@ -63,7 +64,9 @@ class XClient(X):
         access_token_secret: its secret.
         base_url: where the API is, without `/2`.
         connect_timeout: seconds to wait for a connection.
-        read_timeout: seconds to wait for the next byte; a call ends after twice as long altogether.
+        read_timeout: seconds to wait for the next byte.
+        lines: what the calls go over, shared with other accounts' clients; without it a call ends after
+            twice the read timeout altogether.
         clock: gives now (aware), asked only when X names no end to a wait.
     """
 
@@ -77,6 +80,7 @@ class XClient(X):
         base_url: str = "https://api.x.com",
         connect_timeout: float = 5.0,
         read_timeout: float = 30.0,
+        lines: Lines | None = None,
         clock: Callable[[], datetime],
     ) -> None:
         self._base_url = base_url
@@ -96,7 +100,9 @@ class XClient(X):
             wait_on_rate_limit=False,
         )
         self._tweepy.session = XSession(
-            base_url=base_url, connect_timeout=connect_timeout, read_timeout=read_timeout
+            base_url=base_url,
+            timeouts=(connect_timeout, read_timeout),
+            lines=lines or Lines(2 * read_timeout),
         )
 
     def __repr__(self) -> str:

@@ -29,7 +29,8 @@ def wished(world: World, *texts: str, topic: str | None = None, said: list[str] 
 
 
 def decisions(world: World) -> list[tuple[str, str, str]]:
-    return [tuple(row) for row in world.rows("SELECT verdict, kind, reason FROM decisions ORDER BY at, created_at")]
+    found = world.rows("SELECT verdict, kind, reason FROM decisions ORDER BY at, created_at")
+    return [tuple(row) for row in found]
 
 
 def test_a_text_is_posted_now_and_said_step_by_step(world: World) -> None:

@@ -12,7 +12,7 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError
 from bot.core.errors import Fatal, OutcomeUnknown, Retryable, ServiceError
 from bot.x import session
 from bot.x.answers import silence
-from bot.x.connection import Deadline
+from bot.x.deadlines import Deadline
 from tests.x.conftest import answer
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def test_no_redirect_is_followed(x: ScriptedX, client: XClient, status: int) -> 
         x.answers(status, b"", Location=location)
         assert outcome(lambda: client.create_post("hello")) == (OutcomeUnknown, "not_from_x")
         assert outcome(client.me) == (Fatal, "wrong_address")
-    assert x.connections == 6
+    assert len(x.heard) == 6
 
 
 @pytest.mark.parametrize("scene", ["says", "resets"])
