@@ -211,6 +211,16 @@ class Lease:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A post that X made: of which tweet, by which call, and under which lease."""
+
+    tweet_id: TweetId
+    x_tweet_id: str
+    call_id: CallId
+    fencing: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
     """A ledger row: what one call to a paid service reserves or spent."""
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
-from bot.core.model import Lease, Plan, Profile, ProfileId, Slot, SlotId, Tweet, TweetId
+from bot.core.model import Lease, Made, Plan, Profile, ProfileId, Slot, SlotId, Tweet, TweetId
 from bot.core.posting.schedule import SlotWish
 from bot.core.states import SlotStatus, TweetStatus
 
@@ -176,8 +176,16 @@ class Tweets(Protocol):
 class Sending(Protocol):
     """Posts that are ready, sent and made, many at a time."""
 
-    def ready(self, profile_ids: Sequence[ProfileId], *, now: datetime) -> Sequence[Tweet]:
-        """The single posts that go out now with nothing else to be settled, at most one a profile."""
+    def claim(
+        self,
+        profile_ids: Sequence[ProfileId],
+        *,
+        holder: str,
+        asked_at: float,
+        lasts: timedelta,
+        now: datetime,
+    ) -> Sequence[tuple[Tweet, Lease]]:
+        """The single posts that go out now with nothing else to be settled, with the lease for each."""
         ...
 
     def last_known(
@@ -192,8 +200,6 @@ class Sending(Protocol):
         """Marks tweets as being sent, and their slots as taken; raises ForbiddenTransition."""
         ...
 
-    def made(
-        self, ids: Mapping[TweetId, str], fencings: Mapping[TweetId, int], *, now: datetime
-    ) -> Sequence[Tweet]:
-        """Says of tweets that are being sent under these leases that X made them; returns those."""
+    def made(self, posts: Sequence[Made], *, now: datetime) -> Sequence[Tweet]:
+        """Says of tweets that are being sent that X made them, and gives their leases back; returns those."""
         ...

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Uuid, and_, any_, bindparam, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
 
-from bot.core.errors import ForbiddenTransition, UsageUnreadable
+from bot.core.errors import UsageUnreadable
 from bot.core.model import Call, CallId, ProfileId, TweetId
 from bot.core.spending.limits import Usage
 from bot.core.states import CallState, check_transition
@@ -68,16 +67,6 @@ class LedgerTable(Ledger):
     def reserve_all(self, calls: Sequence[Call]) -> None:
         """Adds reserved rows, in one statement."""
         self.connection.execute(_RESERVE, [_row(call) for call in calls])
-
-    def settle(self, call_ids: Sequence[CallId]) -> None:
-        """Settles reserved calls that took what they had reserved, in one statement.
-
-        Raises:
-            ForbiddenTransition: one is not reserved.
-        """
-        settled = self.connection.execute(_SETTLE, {"ids": list(call_ids)}).all()
-        if len(settled) != len(call_ids):
-            raise ForbiddenTransition("CallState: a call that is to be settled is not reserved")
 
     def change(self, call_id: CallId, state: CallState, **values: Any) -> None:
         """Settles, releases or marks unknown; `units`, `cost_usd`, `tokens` may be corrected."""
@@ -137,12 +126,6 @@ def _row(call: Call) -> dict[str, Any]:
 
 # With an answer, many rows are one statement.
 _RESERVE = insert(CALLS).returning(CALLS.c.id)
-_SETTLE = (
-    update(CALLS)
-    .where(CALLS.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))), CALLS.c.state == CallState.RESERVED)
-    .values(state=CallState.SETTLED)
-    .returning(CALLS.c.id)
-)
 _FORGETS = select(func.set_config("bot.forgets", "on", True))
 _OLD = (
     select(CALLS.c.id)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Text, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Text, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bot.core.errors import IdTaken
@@ -255,7 +255,7 @@ _OPEN = _TWEETS.where(
 ).order_by(TWEETS.c.intent_at.nulls_last(), TWEETS.c.part, TWEETS.c.created_at)
 
 
-def as_tweet(row: RowMapping) -> Tweet:
+def as_tweet(row: Mapping[Any, Any]) -> Tweet:
     """A row's `TWEET_COLUMNS` as a tweet."""
     source = row["source"]
     return Tweet(**{**row, "source": Source(**source) if source else None})

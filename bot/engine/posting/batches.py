@@ -17,7 +17,7 @@ from decimal import Decimal
 
 from bot.core.codes import DecisionKind
 from bot.core.errors import BotError, OutcomeUnknown, ServiceError
-from bot.core.model import Lease, Posted, ProfileId, Tweet
+from bot.core.model import Lease, Made, Posted, ProfileId, Tweet
 from bot.core.posting.snowflakes import newest_believed
 from bot.core.spending.limits import CREATE_POST, Allow, Usage, decide
 from bot.core.states import Mode
@@ -123,38 +123,36 @@ class _Batch:
         tx = self.tx
         tx.ledger.lock()
         now = self.services.clock.now()
-        ready = {tweet.profile_id: tweet for tweet in tx.sending.ready(list(self.contexts), now=now)}
-        leases = self._acquire(list(ready))
-        held = {one: tweet for one, tweet in ready.items() if one in leases}
-        intents = self._weigh(held, leases, now) if held else {}
-        idle = [lease for one, lease in leases.items() if one not in intents]
+        claimed = self._claim(now)
+        intents = self._weigh(claimed, now) if claimed else {}
+        idle = [lease for one, (_, lease) in claimed.items() if one not in intents]
         if idle:
             tx.leases.release_all(idle)
         return self._write(intents, now) if intents else {}
 
-    def _acquire(self, profile_ids: Sequence[ProfileId]) -> Mapping[ProfileId, Lease]:
-        if not profile_ids:
-            return {}
+    def _claim(self, now: datetime) -> Mapping[ProfileId, tuple[Tweet, Lease]]:
         settings, clock = self.services.settings, self.services.clock
-        since = clock.now()
-        leases = self.tx.leases.acquire_all(
-            profile_ids, holder=settings.holder, asked_at=clock.monotonic(), lasts=settings.lease_time
+        claimed = self.tx.sending.claim(
+            list(self.contexts),
+            holder=settings.holder,
+            asked_at=clock.monotonic(),
+            lasts=settings.lease_time,
+            now=now,
         )
-        for lease in leases.values():
-            clock.agree(lease.began, since=since)
-            break
-        return leases
+        for _, lease in claimed[:1]:
+            clock.agree(lease.began, since=now)
+        return {lease.profile_id: (tweet, lease) for tweet, lease in claimed}
 
     def _weigh(
-        self, ready: Mapping[ProfileId, Tweet], leases: Mapping[ProfileId, Lease], now: datetime
+        self, claimed: Mapping[ProfileId, tuple[Tweet, Lease]], now: datetime
     ) -> Mapping[ProfileId, Intent]:
         """The intents that limits allow, each weighed after what those before it reserve."""
         tx, agent = self.tx, self.services.limits
-        usages = tx.ledger.usages(list(ready), now=now)
-        plans = tx.profiles.active_plans(list(ready))
+        usages = tx.ledger.usages(list(claimed), now=now)
+        plans = tx.profiles.active_plans(list(claimed))
         spent = NOTHING
         intents = {}
-        for profile_id, tweet in ready.items():
+        for profile_id, (tweet, lease) in claimed.items():
             wanted = agent.want_post(tx, tweet.text, spaced=True)
             usage = _with_spent(usages[profile_id], spent)
             verdict = decide(usage, agent.limits_with(tx, plans.get(profile_id)), now, wanted)
@@ -162,7 +160,7 @@ class _Batch:
                 continue
             spent += wanted.cost_usd
             intents[profile_id] = Intent(
-                lease=leases[profile_id],
+                lease=lease,
                 tweet=tweet,
                 call=agent.call(wanted, profile_id=profile_id, now=now, tweet_id=tweet.id),
                 verdict=verdict,
@@ -235,15 +233,9 @@ def _save_made(services: Services, tx: Transaction, made: Sequence[Sent]) -> Map
     now = services.clock.now()
     by_tweet = {sent.intent.tweet.id: sent for sent in made}
     answers = {one: sent.answer for one, sent in by_tweet.items() if isinstance(sent.answer, Posted)}
-    fencings = {one: sent.intent.lease.fencing for one, sent in by_tweet.items()}
-    posted = tx.sending.made({one: answer.x_tweet_id for one, answer in answers.items()}, fencings, now=now)
-    saved = [by_tweet[tweet.id] for tweet in posted]
-    if not saved:
-        return {}
-    tx.ledger.settle([sent.intent.call.id for sent in saved])
+    posted = tx.sending.made([_made(by_tweet[one].intent, answers[one]) for one in answers], now=now)
     rates = {tweet.profile_id: answers[tweet.id].rates for tweet in posted}
     drifts = tx.rates.saw_all(CREATE_POST, rates, now=now)
-    tx.leases.release_all([sent.intent.lease for sent in saved])
     for tweet in posted:
         _tell(by_tweet[tweet.id].context, tweet, drifts[tweet.profile_id])
     return {
@@ -255,6 +247,15 @@ def _save_made(services: Services, tx: Transaction, made: Sequence[Sent]) -> Map
         )
         for tweet in posted
     }
+
+
+def _made(intent: Intent, answer: Posted) -> Made:
+    return Made(
+        tweet_id=intent.tweet.id,
+        x_tweet_id=answer.x_tweet_id,
+        call_id=intent.call.id,
+        fencing=intent.lease.fencing,
+    )
 
 
 def _tell(context: ProfileContext, tweet: Tweet, drift: Mapping[str, int]) -> None:
