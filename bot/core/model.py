@@ -210,6 +210,31 @@ class Lease:
     ends: float
 
 
+@dataclass(frozen=True, slots=True)
+class KnownPost:
+    """A live post of an account's by X's id, and when a row says that it was posted."""
+
+    x_tweet_id: str
+    posted_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """A post that goes out now, and what it is weighed and sent with.
+
+    Attributes:
+        tweet: the post.
+        lease: the right under which it is sent.
+        plan: the profile's active plan.
+        known: the account's newest posts that rows hold, newest first.
+    """
+
+    tweet: Tweet
+    lease: Lease
+    plan: Plan | None
+    known: tuple[KnownPost, ...]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
     """A post that X made: of which tweet, by which call, and under which lease."""

@@ -6,7 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
-from bot.core.model import Lease, Made, Plan, Profile, ProfileId, Slot, SlotId, Tweet, TweetId
+from bot.core.model import (
+    KnownPost,
+    Lease,
+    Made,
+    Plan,
+    Profile,
+    ProfileId,
+    Ready,
+    Slot,
+    SlotId,
+    Tweet,
+    TweetId,
+)
 from bot.core.posting.schedule import SlotWish
 from bot.core.states import SlotStatus, TweetStatus
 
@@ -40,10 +52,6 @@ class Profiles(Protocol):
 
     def active_plan(self, profile_id: ProfileId) -> Plan | None:
         """The one plan that fills slots."""
-        ...
-
-    def active_plans(self, profile_ids: Sequence[ProfileId]) -> Mapping[ProfileId, Plan]:
-        """The one plan that fills slots, of each profile that has one."""
         ...
 
     def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
@@ -184,14 +192,12 @@ class Sending(Protocol):
         asked_at: float,
         lasts: timedelta,
         now: datetime,
-    ) -> Sequence[tuple[Tweet, Lease]]:
-        """The single posts that go out now with nothing else to be settled, with the lease for each."""
+    ) -> Sequence[Ready]:
+        """The single posts that go out now with nothing else to be settled, at most one a profile."""
         ...
 
-    def last_known(
-        self, profile_ids: Sequence[ProfileId], *, limit: int
-    ) -> Mapping[ProfileId, Sequence[Tweet]]:
-        """Each account's newest posts that rows hold, newest first."""
+    def last_known(self, profile_id: ProfileId) -> Sequence[KnownPost]:
+        """An account's newest posts that rows hold, newest first."""
         ...
 
     def begin(

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     BigInteger,
+    ColumnElement,
     Connection,
-    Integer,
     RowMapping,
     Select,
     Text,
@@ -30,13 +30,15 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bot.core.errors import ForbiddenTransition
-from bot.core.model import Lease, Made, ProfileId, Tweet, TweetId
+from bot.core.model import KnownPost, Lease, Made, ProfileId, Ready, Tweet, TweetId
 from bot.core.posting.schedule import ON_TIME
-from bot.core.states import CallState, Mode, Origin, SlotStatus, TweetStatus
+from bot.core.posting.snowflakes import ASKED
+from bot.core.states import CallState, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
 from bot.ports import Sending
 from bot.store.leases import acquiring, releasing
+from bot.store.profiles import as_plan
 from bot.store.rows.base import Moment
-from bot.store.rows.posting import PROFILES, SLOTS, TWEETS
+from bot.store.rows.posting import PLANS, PROFILES, SLOTS, TWEETS
 from bot.store.rows.spending import CALLS
 from bot.store.tweets import TWEET_COLUMNS, as_tweet
 
@@ -55,7 +57,7 @@ class SendingTable(Sending):
         asked_at: float,
         lasts: timedelta,
         now: datetime,
-    ) -> Sequence[tuple[Tweet, Lease]]:
+    ) -> Sequence[Ready]:
         """The single posts that go out now with nothing else to be settled, at most one a profile.
 
         A slot that is on time and its approved draft, or one that needs no approval. A profile that is
@@ -71,29 +73,12 @@ class SendingTable(Sending):
             "on_time": now - ON_TIME,
         }
         ends = asked_at + lasts.total_seconds()
-        return [
-            (
-                _tweet(row),
-                Lease(
-                    profile_id=ProfileId(row["profile_id"]),
-                    holder=holder,
-                    fencing=row["lease_fencing"],
-                    began=row["began"],
-                    ends=ends,
-                ),
-            )
-            for row in self.connection.execute(_CLAIM, values).mappings()
-        ]
+        return [_ready_post(row, holder, ends) for row in self.connection.execute(_CLAIM, values).mappings()]
 
-    def last_known(
-        self, profile_ids: Sequence[ProfileId], *, limit: int
-    ) -> Mapping[ProfileId, Sequence[Tweet]]:
-        """Each account's newest posts that rows hold, newest first; leases order them whatever clocks do."""
-        found: dict[ProfileId, list[Tweet]] = {one: [] for one in profile_ids}
-        values = {"profile_ids": list(profile_ids), "most": limit}
-        for row in self.connection.execute(_LAST_KNOWN, values).mappings():
-            found[row["profile_id"]].append(as_tweet(row))
-        return found
+    def last_known(self, profile_id: ProfileId) -> Sequence[KnownPost]:
+        """An account's newest posts that rows hold, newest first; leases order them whatever clocks do."""
+        rows = self.connection.execute(_LAST_KNOWN, {"profile_id": profile_id})
+        return [KnownPost(*row) for row in rows]
 
     def begin(
         self, leases: Mapping[TweetId, Lease], after: Mapping[TweetId, str | None], *, now: datetime
@@ -143,6 +128,22 @@ class SendingTable(Sending):
         if any(row["settled"] is None for row in rows):
             raise ForbiddenTransition("CallState: a call that is to be settled is not reserved")
         return [_tweet(row) for row in rows]
+
+
+def _ready_post(row: RowMapping, holder: str, ends: float) -> Ready:
+    lease = Lease(
+        profile_id=ProfileId(row["profile_id"]),
+        holder=holder,
+        fencing=row["lease_fencing"],
+        began=row["began"],
+        ends=ends,
+    )
+    return Ready(
+        tweet=_tweet(row),
+        lease=lease,
+        plan=as_plan({one.key: row[f"plan_{one.key}"] for one in PLANS.c}) if row["plan_id"] else None,
+        known=tuple(map(KnownPost, row["known_ids"] or (), row["known_at"] or ())),
+    )
 
 
 def _tweet(row: RowMapping) -> Tweet:
@@ -207,32 +208,39 @@ def _ready() -> Select[Any]:
     )
 
 
+def _newest(profile_id: ColumnElement[Any]) -> Select[Any]:
+    """The profile's newest live posts; a lease's number orders them, and a thread's parts theirs."""
+    return (
+        select(TWEETS.c.x_tweet_id, TWEETS.c.posted_at)
+        .where(
+            TWEETS.c.profile_id == profile_id, TWEETS.c.fencing.is_not(None), TWEETS.c.x_tweet_id.is_not(None)
+        )
+        .order_by(TWEETS.c.fencing.desc(), TWEETS.c.part.desc())
+        .limit(ASKED)
+    )
+
+
 def _claim() -> Select[Any]:
     ready = _ready().cte("ready")
     owners = select(ready.c.profile_id).order_by(ready.c.profile_id).subquery()
     given = acquiring(owners).cte("given")
-    return select(ready, given.c.fencing.label("lease_fencing"), given.c.began).join_from(
-        ready, given, given.c.profile_id == ready.c.profile_id
-    )
-
-
-def _last_known() -> Select[Any]:
-    owner = func.unnest(_IDS).table_valued(column("id", Uuid), name="owner").render_derived()
-    newest = (
-        select(*TWEET_COLUMNS)
-        .where(
-            TWEETS.c.profile_id == owner.c.id,
-            TWEETS.c.fencing.is_not(None),
-            TWEETS.c.x_tweet_id.is_not(None),
-        )
-        .order_by(TWEETS.c.fencing.desc(), TWEETS.c.part.desc())
-        .limit(bindparam("most", type_=Integer))
-        .lateral("newest")
-    )
+    newest = _newest(ready.c.profile_id).correlate(ready).subquery("newest")
+    known = select(
+        func.array_agg(newest.c.x_tweet_id, type_=ARRAY(Text)).label("known_ids"),
+        func.array_agg(newest.c.posted_at, type_=ARRAY(Moment())).label("known_at"),
+    ).lateral("known")
     return (
-        select(newest)
-        .select_from(owner.join(newest, true()))
-        .order_by(newest.c.fencing.desc(), newest.c.part.desc())
+        select(
+            ready,
+            given.c.fencing.label("lease_fencing"),
+            given.c.began,
+            *(one.label(f"plan_{one.key}") for one in PLANS.c),
+            known.c.known_ids,
+            known.c.known_at,
+        )
+        .join_from(ready, given, given.c.profile_id == ready.c.profile_id)
+        .outerjoin(PLANS, (PLANS.c.profile_id == ready.c.profile_id) & (PLANS.c.status == PlanStatus.ACTIVE))
+        .join(known, true())
     )
 
 
@@ -320,4 +328,5 @@ def _made() -> Select[Any]:
     )
 
 
-_CLAIM, _LAST_KNOWN, _BEGIN, _MADE = _claim(), _last_known(), _begin(), _made()
+_CLAIM, _BEGIN, _MADE = _claim(), _begin(), _made()
+_LAST_KNOWN = _newest(bindparam("profile_id", type_=Uuid))

@@ -152,7 +152,7 @@ if PGBOUNCER:
                 tx.config.put("round", round_)
                 after = tx.ledger.usage(profile_id, now=now)
                 assert after.posts_month == before.posts_month + 1
-                assert tx.sending.last_known([profile_id], limit=1)[profile_id][0].x_tweet_id == str(round_)
+                assert tx.sending.last_known(profile_id)[0].x_tweet_id == str(round_)
                 assert len(tx.tweets.recent_texts(profile_id, limit=50)) == round_ + 2
                 assert tx.slots.planned_days(profile_id, plan, since=NOW.date())
                 assert tx.decisions.last(profile_id, limit=1)[0].repeated > 1

@@ -245,7 +245,7 @@ def test_the_newest_known_post_is_that_of_the_latest_lease_whatever_clocks_said(
     manager: DatabaseManager, profile: Profile, neighbour: Profile
 ) -> None:
     with manager.transaction() as tx:
-        assert tx.sending.last_known([profile.id], limit=3)[profile.id] == []
+        assert tx.sending.last_known(profile.id) == []
         for tweet in (
             # The clock of an earlier worker may have been ahead: leases order, moments don't.
             a_posted(profile.id, "100", fencing=3, posted_at=NOW + DAY),
@@ -257,7 +257,7 @@ def test_the_newest_known_post_is_that_of_the_latest_lease_whatever_clocks_said(
         ):
             tx.tweets.add(tweet)
 
-        known = tx.sending.last_known([profile.id], limit=2)[profile.id]
+        known = tx.sending.last_known(profile.id)[:2]
         assert [one.x_tweet_id for one in known] == [
             "300",
             "200",
@@ -270,7 +270,7 @@ def test_of_a_threads_parts_the_last_is_the_newest(manager: DatabaseManager, pro
         for part in (3, 2):
             tx.tweets.add(a_posted(profile.id, str(part), fencing=4, thread_id=root.id, part=part))
 
-        known = tx.sending.last_known([profile.id], limit=2)[profile.id]
+        known = tx.sending.last_known(profile.id)[:2]
         assert [one.x_tweet_id for one in known] == [
             "3",
             "2",

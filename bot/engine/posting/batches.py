@@ -17,7 +17,7 @@ from decimal import Decimal
 
 from bot.core.codes import DecisionKind
 from bot.core.errors import BotError, OutcomeUnknown, ServiceError
-from bot.core.model import Lease, Made, Posted, ProfileId, Tweet
+from bot.core.model import Made, Posted, ProfileId, Ready, Tweet
 from bot.core.posting.snowflakes import newest_believed
 from bot.core.spending.limits import CREATE_POST, Allow, Usage, decide
 from bot.core.states import Mode
@@ -25,7 +25,7 @@ from bot.engine.context import ProfileContext, Services
 from bot.engine.decisions import weighed
 from bot.engine.leasing import give_back
 from bot.engine.outcomes import Outcome, OutcomeKind
-from bot.engine.posting.publishing import KNOWN_IDS, call
+from bot.engine.posting.publishing import call
 from bot.engine.posting.recording import Intent, record
 from bot.ports import Transaction
 
@@ -125,12 +125,13 @@ class _Batch:
         now = self.services.clock.now()
         claimed = self._claim(now)
         intents = self._weigh(claimed, now) if claimed else {}
-        idle = [lease for one, (_, lease) in claimed.items() if one not in intents]
+        idle = [ready.lease for one, ready in claimed.items() if one not in intents]
         if idle:
             tx.leases.release_all(idle)
-        return self._write(intents, now) if intents else {}
+        known = {one: newest_believed(claimed[one].known) for one in intents}
+        return self._write(intents, known, now) if intents else {}
 
-    def _claim(self, now: datetime) -> Mapping[ProfileId, tuple[Tweet, Lease]]:
+    def _claim(self, now: datetime) -> Mapping[ProfileId, Ready]:
         settings, clock = self.services.settings, self.services.clock
         claimed = self.tx.sending.claim(
             list(self.contexts),
@@ -139,41 +140,39 @@ class _Batch:
             lasts=settings.lease_time,
             now=now,
         )
-        for _, lease in claimed[:1]:
-            clock.agree(lease.began, since=now)
-        return {lease.profile_id: (tweet, lease) for tweet, lease in claimed}
+        for ready in claimed[:1]:
+            clock.agree(ready.lease.began, since=now)
+        return {ready.lease.profile_id: ready for ready in claimed}
 
-    def _weigh(
-        self, claimed: Mapping[ProfileId, tuple[Tweet, Lease]], now: datetime
-    ) -> Mapping[ProfileId, Intent]:
+    def _weigh(self, claimed: Mapping[ProfileId, Ready], now: datetime) -> Mapping[ProfileId, Intent]:
         """The intents that limits allow, each weighed after what those before it reserve."""
         tx, agent = self.tx, self.services.limits
         usages = tx.ledger.usages(list(claimed), now=now)
-        plans = tx.profiles.active_plans(list(claimed))
         spent = NOTHING
         intents = {}
-        for profile_id, (tweet, lease) in claimed.items():
-            wanted = agent.want_post(tx, tweet.text, spaced=True)
+        for profile_id, ready in claimed.items():
+            wanted = agent.want_post(tx, ready.tweet.text, spaced=True)
             usage = _with_spent(usages[profile_id], spent)
-            verdict = decide(usage, agent.limits_with(tx, plans.get(profile_id)), now, wanted)
+            verdict = decide(usage, agent.limits_with(tx, ready.plan), now, wanted)
             if not isinstance(verdict, Allow):
                 continue
             spent += wanted.cost_usd
             intents[profile_id] = Intent(
-                lease=lease,
-                tweet=tweet,
-                call=agent.call(wanted, profile_id=profile_id, now=now, tweet_id=tweet.id),
+                lease=ready.lease,
+                tweet=ready.tweet,
+                call=agent.call(wanted, profile_id=profile_id, now=now, tweet_id=ready.tweet.id),
                 verdict=verdict,
                 reply_to=None,
             )
         return intents
 
-    def _write(self, intents: Mapping[ProfileId, Intent], now: datetime) -> Mapping[ProfileId, Intent]:
+    def _write(
+        self, intents: Mapping[ProfileId, Intent], known: Mapping[ProfileId, str | None], now: datetime
+    ) -> Mapping[ProfileId, Intent]:
         tx = self.tx
-        known = tx.sending.last_known(list(intents), limit=KNOWN_IDS)
         sending = tx.sending.begin(
             {intent.tweet.id: intent.lease for intent in intents.values()},
-            {intent.tweet.id: newest_believed(known[one]) for one, intent in intents.items()},
+            {intent.tweet.id: known[one] for one, intent in intents.items()},
             now=now,
         )
         tx.ledger.reserve_all([intent.call for intent in intents.values()])

@@ -21,9 +21,6 @@ from bot.engine.posting.recording import Intent, record
 from bot.engine.posting.threads import before
 from bot.ports import Transaction
 
-# Of so many of the newest posts at most the ids are doubted.
-KNOWN_IDS = 3
-
 
 def publish(
     context: ProfileContext, lease: Lease, tweet: Tweet, *, spaced: bool, following: Sequence[str] = ()
@@ -102,8 +99,7 @@ def _intend(tx: Transaction, lease: Lease, tweet: Tweet, *, now: datetime) -> Tw
     """Marks the tweet as being sent, and its slot as taken."""
     after_x_id = tweet.after_x_id
     if tweet.first_intent_at is None:
-        known = tx.sending.last_known([tweet.profile_id], limit=KNOWN_IDS)
-        after_x_id = newest_believed(known[tweet.profile_id])
+        after_x_id = newest_believed(tx.sending.last_known(tweet.profile_id))
     sending = tx.tweets.change(
         tweet.id,
         TweetStatus.PUBLISHING,
