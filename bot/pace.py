@@ -19,6 +19,7 @@ from bot.core.model import Plan, Profile, TweetId
 from bot.core.posting.schedule import SlotWish
 from bot.core.spending.usage import ModelUsage
 from bot.core.states import SlotStatus
+from bot.engine.slots import move_slot
 from bot.ports import Transaction, Writer
 from bot.settings import Settings
 
@@ -124,7 +125,7 @@ class _Pace:
             *tx.slots.overdue(profile.id, now=now),
             *tx.slots.upcoming(profile.id, after=now, before=far),
         ):
-            tx.slots.move(slot.id, SlotStatus.EXPIRED, reason="left by an earlier run of the sandbox")
+            move_slot(tx, slot.id, SlotStatus.EXPIRED, reason="left by an earlier run of the sandbox")
 
     def _tell(self, tx: Transaction, profile: Profile) -> None:
         last = tx.tweets.last_posted(profile.id)

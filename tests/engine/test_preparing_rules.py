@@ -17,6 +17,7 @@ from bot.engine.content.writing_ahead import prepare_next
 from bot.engine.learning.planning import ensure_plan, fill_schedule
 from bot.engine.leasing import leased
 from bot.engine.outcomes import Outcome, OutcomeKind
+from bot.engine.slots import move_slot
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
 
@@ -96,7 +97,7 @@ def test_a_draft_whose_slot_was_given_up_meanwhile_is_not_kept(world: World) -> 
     world.slot(100)
     with world.manager.transaction() as tx:
         (slot,) = tx.slots.upcoming(world.profile_id, after=NOON, before=NOON + timedelta(days=1))
-        tx.slots.move(slot.id, SlotStatus.EXPIRED, reason="late")
+        move_slot(tx, slot.id, SlotStatus.EXPIRED, reason="late")
     outcome = write_draft(world.context, Brief(slot=slot))
     assert isinstance(outcome, Outcome)
     assert (outcome.kind, outcome.reason, outcome.tweet) == (OutcomeKind.WAITING, "slot_taken", None)

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.model import Lease, Profile, Tweet
+from bot.core.posting.lifecycle import approved, rejected
 from bot.core.states import Mode, TweetStatus
 from bot.engine.content.preparing import Brief, Prepared, take_texts, write_draft
 from bot.engine.context import ProfileContext
@@ -126,7 +127,7 @@ def _obstacle(context: ProfileContext, say: Say) -> Outcome | None:
 def _queued(context: ProfileContext, tweet: Tweet) -> Tweet:
     """Lets the worker post it as soon as caps, budget and spacing allow."""
     with context.database.transaction() as tx:
-        return tx.tweets.change(tweet.id, TweetStatus.APPROVED)
+        return tx.tweets.save(approved(tx.tweets.lock(tweet.id)))
 
 
 def _settled(context: ProfileContext, outcome: Outcome) -> Outcome:
@@ -136,7 +137,7 @@ def _settled(context: ProfileContext, outcome: Outcome) -> Outcome:
     with context.database.transaction() as tx:
         tweet = tx.tweets.get(outcome.tweet.id)
         if outcome.kind is OutcomeKind.WAITING and tweet.status is TweetStatus.DRAFTED:
-            tweet = tx.tweets.change(tweet.id, TweetStatus.REJECTED, reason="not_queued")
+            tweet = tx.tweets.save(rejected(tx.tweets.lock(tweet.id), "not_queued"))
             break_thread(tx, tweet)
         if outcome.kind is OutcomeKind.FAILED and tweet.status is TweetStatus.APPROVED:
             outcome = replace(outcome, kind=OutcomeKind.WAITING)
