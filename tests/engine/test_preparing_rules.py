@@ -9,10 +9,11 @@ import pytest
 
 from bot.core.content.drafts import Draft, SourceItem
 from bot.core.errors import Fatal, SourceUnreadable, WriterFailed
+from bot.core.posting.post import Post
 from bot.core.spending.limits import Limits
 from bot.core.spending.usage import ModelUsage
 from bot.core.states import Mode, Origin, SlotStatus, TweetStatus
-from bot.engine.content.preparing import Brief, Prepared, take_texts, write_draft
+from bot.engine.content.preparing import Brief, Prepared, take_posts, write_draft
 from bot.engine.content.writing_ahead import prepare_next
 from bot.engine.learning.planning import ensure_plan, fill_schedule
 from bot.engine.leasing import leased
@@ -32,7 +33,7 @@ def write(world: World, topic: str | None = None) -> Prepared | Outcome:
 
 
 def take(world: World, *texts: str) -> Prepared | Outcome:
-    return take_texts(world.context, texts, topic="tides")
+    return take_posts(world.context, [Post(text=text) for text in texts], topic="tides")
 
 
 def saying(world: World, *texts: str) -> None:

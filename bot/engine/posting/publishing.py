@@ -12,6 +12,7 @@ from bot.core.errors import (
 )
 from bot.core.model import Lease, Posted, Tweet
 from bot.core.posting.lifecycle import doubted, publishing, recalled
+from bot.core.posting.post import post_of
 from bot.core.posting.settling import is_stale
 from bot.core.posting.snowflakes import newest_believed
 from bot.core.spending.limits import Wait, Wanted
@@ -86,7 +87,7 @@ def _write_intent(
                 tx, wanted, profile_id=context.profile.id, now=now, tweet_id=tweet.id
             ),
             verdict=verdict,
-            reply_to=replied.x_tweet_id if replied else None,
+            post=post_of(tweet, reply_to=replied.x_tweet_id if replied else None),
             queued=tweet.status is TweetStatus.APPROVED,
         )
 
@@ -115,7 +116,7 @@ def call(context: ProfileContext, intent: Intent) -> Posted | ServiceError:
     if context.clock.monotonic() + context.settings.call_time.total_seconds() > intent.lease.ends:
         return Retryable("the lease ran too short to make the call", code=ErrorCode.LEASE_SHORT)
     try:
-        return context.x.create_post(intent.tweet.text, reply_to=intent.reply_to)
+        return context.x.create_post(intent.post)
     except ServiceError as error:
         return error
 

@@ -15,6 +15,7 @@ from bot.core.errors import (
 )
 from bot.core.model import Call, CallId, Lease, Posted, Tweet
 from bot.core.posting import lifecycle
+from bot.core.posting.post import Post
 from bot.core.posting.retrying import backoff, may_try_again
 from bot.core.posting.settling import DUPLICATE
 from bot.core.spending.limits import CREATE_POST, Verdict
@@ -38,7 +39,7 @@ class Intent:
     tweet: Tweet
     call: Call
     verdict: Verdict
-    reply_to: str | None
+    post: Post
     queued: bool = False
 
 
