@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from bot.bootstrap import Bot, open_bot
 from bot.core.codes import DecisionKind, ErrorCode, Ruling
 from bot.core.content.drafts import Draft, DraftRequest
-from bot.core.content.text import weigh
+from bot.core.content.guard import judge
 from bot.core.errors import BotError, SettingError, WriterFailed
 from bot.core.model import Plan, Profile, TweetId
 from bot.core.posting.schedule import SlotWish
@@ -172,7 +172,7 @@ class Endless:
         for _ in range(_TRIES):
             draft = self._inner.write(replace(request, avoid=avoid))
             text = f"Said again at {self._now():%H:%M:%S on %d %b}: {draft.text}"
-            if weigh(text).valid:
+            if judge(text).valid:
                 return replace(draft, text=text)
             avoid = (draft.text, *avoid)
         raise WriterFailed("every sentence is too long to be said again", code=ErrorCode.SOURCES_USED_UP)

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.content.drafts import Draft, DraftRequest, SourceReading
-from bot.core.content.guard import DUPLICATE_WINDOW, Judgement, Problem, judge
+from bot.core.content.guard import DUPLICATE_WINDOW, Judgement, against_all, judge
+from bot.core.content.rules import Problem
 from bot.core.errors import BotError, Fatal, Retryable, SourceUnreadable, WriterFailed
 from bot.core.model import Call, Plan, Slot, SlotId, Source, Tweet, TweetId
 from bot.core.posting.post import Post
@@ -140,9 +141,7 @@ def take_posts(context: ProfileContext, posts: Sequence[Post], *, topic: str | N
     with context.database.transaction() as tx:
         tx.tweets.lock_texts(context.profile.id)
         judged = [_judged(context, tx, draft) for draft in drafts]
-        problems = [problem for judgement in judged for problem in judgement.problems]
-        if len({judgement.text for judgement in judged}) < len(judged):
-            problems.append(Problem(rule="duplicate", message="two parts of the thread are the same text"))
+        problems = against_all(judged)
         if problems:
             return _rejected(problems)
         root, *_others = [tx.tweets.add(row) for row in _rows(context, drafts, judged, topic=topic)]
