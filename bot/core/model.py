@@ -62,7 +62,7 @@ class Slot:
     """A planned moment to post.
 
     `due_at` is the moment in UTC; `local_date`, `local_time` and `timezone` are the wall-clock
-    wish it came from (None for a slot written by hand).
+    wish it came from (None for a slot written by hand). `revision` is as a tweet's.
     """
 
     id: SlotId
@@ -76,6 +76,7 @@ class Slot:
     topic: str | None = None
     format: str | None = None
     reason: str | None = None
+    revision: str | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "due_at", aware(self.due_at))
@@ -116,7 +117,8 @@ class Tweet:
     the first of them, where its id is believed: a call of this tweet made a younger one.
     `fencing` is the lease number of the last, `resends` how often a proven absence led to a second call.
     `absent_reads` counts looks at the timeline that were complete and did not show the text,
-    `inconclusive_reads` those in a row that proved nothing.
+    `inconclusive_reads` those in a row that proved nothing. `revision` names the row as it was
+    locked, over which the next state may be saved; what was only read has none.
     """
 
     id: TweetId
@@ -146,6 +148,7 @@ class Tweet:
     next_attempt_at: datetime | None = None
     reason: str | None = None
     created_at: datetime | None = None
+    revision: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

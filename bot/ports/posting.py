@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from bot.core.model import (
     KnownPost,
@@ -20,7 +20,7 @@ from bot.core.model import (
     TweetId,
 )
 from bot.core.posting.schedule import SlotWish
-from bot.core.states import SlotStatus, TweetStatus
+from bot.core.states import TweetStatus
 
 
 class Profiles(Protocol):
@@ -104,8 +104,12 @@ class Slots(Protocol):
         """Lets others write where this worker was writing."""
         ...
 
-    def move(self, slot_id: SlotId, status: SlotStatus, *, reason: str | None = None) -> Slot:
-        """Changes a slot's state along the diagram."""
+    def lock(self, slot_id: SlotId) -> Slot:
+        """One row, locked to the transaction's end."""
+        ...
+
+    def save(self, slot: Slot) -> Slot:
+        """Writes a locked row's next state; raises RowChanged, ForbiddenTransition."""
         ...
 
 
@@ -156,12 +160,12 @@ class Tweets(Protocol):
         """A thread's parts in order."""
         ...
 
-    def change(self, tweet_id: TweetId, status: TweetStatus, **values: Any) -> Tweet:
-        """Changes state along the diagram, with other columns in the same statement."""
+    def lock(self, tweet_id: TweetId) -> Tweet:
+        """One row, locked to the transaction's end."""
         ...
 
-    def note(self, tweet_id: TweetId, **values: Any) -> Tweet:
-        """Changes columns, not the state; raises IdTaken when another row has the X id."""
+    def save(self, tweet: Tweet) -> Tweet:
+        """Writes a locked row's next state; raises RowChanged, ForbiddenTransition, IdTaken."""
         ...
 
     def lock_texts(self, profile_id: ProfileId) -> None:

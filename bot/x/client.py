@@ -18,6 +18,7 @@ from bot.core.codes import ErrorCode
 from bot.core.errors import Fatal, Refused, ServiceError
 from bot.core.model import Account, LivePost, Posted, Timeline
 from bot.core.moments import aware
+from bot.core.posting.post import Post
 from bot.core.rates import RateWindow
 from bot.ports import X
 from bot.x import answers
@@ -112,20 +113,18 @@ class XClient(X):
         """Whose keys these are: `GET /2/users/me`, one user read."""
         return self._call("GET", lambda: self._tweepy.get_me(user_auth=True), read_account)
 
-    def create_post(self, text: str, *, reply_to: str | None = None) -> Posted:
+    def create_post(self, post: Post) -> Posted:
         """Makes a post: `POST /2/tweets`, sent once and never repeated.
-
-        Args:
-            text: the whole text.
-            reply_to: the id of the post to answer.
 
         Raises:
             OutcomeUnknown: the post may exist.
         """
         return self._call(
             "POST",
-            lambda: self._tweepy.create_tweet(text=text, in_reply_to_tweet_id=reply_to, user_auth=True),
-            lambda answer: read_posted(answer, sent=text),
+            lambda: self._tweepy.create_tweet(
+                text=post.text, in_reply_to_tweet_id=post.reply_to, user_auth=True
+            ),
+            lambda answer: read_posted(answer, sent=post.text),
         )
 
     def timeline(

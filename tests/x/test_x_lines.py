@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bot.core.errors import OutcomeUnknown, Refused, Retryable
+from bot.core.posting.post import Post
 from bot.x import connection
 from bot.x.connection import Lines
 from bot.x.deadlines import Deadline
@@ -51,7 +52,7 @@ def test_accounts_share_a_line(
     x: ScriptedX = request.getfixturevalue("trusted_x" if secure else "x")
     x.plays(answer(201, CREATED), answer(200, ME))
     mine, theirs = (make_client(x.url, lines=lines, access_token=f"{number}-token") for number in (1, 2))
-    mine.create_post("hello")
+    mine.create_post(Post(text="hello"))
     theirs.me()
     assert x.connections == 1
     tokens = [heard.headers["authorization"].split('oauth_token="')[1][:7] for heard in x.heard]
@@ -65,7 +66,7 @@ def test_a_line_is_not_used_after_a_rest(
     client = make_client(x.url, lines=lines)
     x.plays(answer(200, ME), answer(201, CREATED))
     client.me()
-    client.create_post("hello")
+    client.create_post(Post(text="hello"))
     assert x.connections == 2
 
 
@@ -86,7 +87,7 @@ def test_a_line_that_was_closed_meanwhile_is_opened_anew(
     (pool,) = lines.poolmanager.pools._container.values()
     kept = pool.pool.queue[-1]
     until(lambda: not kept.is_connected)
-    assert client.create_post("hello").x_tweet_id == "1"
+    assert client.create_post(Post(text="hello")).x_tweet_id == "1"
     assert (x.connections, len(x.heard)) == (2, 2)
 
 
@@ -105,7 +106,7 @@ def test_a_kept_line_that_takes_no_byte_is_no_unknown_outcome(
         monkeypatch.setattr(Deadline, "watch", watch)
 
     monkeypatch.setattr(Deadline, "watch", hangs_up_first)
-    assert client.create_post("hello").x_tweet_id == "1"
+    assert client.create_post(Post(text="hello")).x_tweet_id == "1"
     assert (x.connections, len(x.heard)) == (2, 2)
 
 
@@ -117,11 +118,11 @@ def test_a_kept_line_that_breaks_after_a_byte_was_sent_is_one_and_the_last(
     x.plays(answer(200, ME), SCENES[scene](b""), answer(201, CREATED))
     client.me()
     with pytest.raises(OutcomeUnknown):
-        client.create_post("hello")
+        client.create_post(Post(text="hello"))
     assert x.connections == 1
     # Whoever hangs up without saying so gets a line for each call.
     for _ in range(3):
-        client.create_post("hello again")
+        client.create_post(Post(text="hello again"))
     assert x.connections == 4
 
 
@@ -151,7 +152,7 @@ def test_an_answer_that_nobody_asked_for_is_nobodys(
     x.plays(answers_twice, answer(403, {"type": "about:blank", "title": "Forbidden", "detail": "no"}))
     client.me()
     with pytest.raises((Refused, OutcomeUnknown)):
-        client.create_post("hello")
+        client.create_post(Post(text="hello"))
 
 
 def test_a_slow_call_on_a_kept_line_ends_in_time_and_takes_no_other_with_it(
@@ -163,9 +164,9 @@ def test_a_slow_call_on_a_kept_line_ends_in_time_and_takes_no_other_with_it(
         client.me()
         begun = monotonic()
         with ThreadPoolExecutor(1) as pool:
-            slow = pool.submit(client.create_post, "slow")
+            slow = pool.submit(client.create_post, Post(text="slow"))
             until(lambda: len(x.heard) == 2)
-            client.create_post("hello")
+            client.create_post(Post(text="hello"))
             with pytest.raises(OutcomeUnknown):
                 slow.result()
         assert 0.5 < monotonic() - begun < 5

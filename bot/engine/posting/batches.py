@@ -18,6 +18,7 @@ from decimal import Decimal
 from bot.core.codes import DecisionKind
 from bot.core.errors import BotError, OutcomeUnknown, ServiceError
 from bot.core.model import Made, Posted, ProfileId, Ready, Tweet
+from bot.core.posting.post import post_of
 from bot.core.posting.snowflakes import newest_believed
 from bot.core.spending.limits import CREATE_POST, Allow, Usage, decide
 from bot.core.states import Mode
@@ -162,7 +163,7 @@ class _Batch:
                 tweet=ready.tweet,
                 call=agent.call(wanted, profile_id=profile_id, now=now, tweet_id=ready.tweet.id),
                 verdict=verdict,
-                reply_to=None,
+                post=post_of(ready.tweet),
             )
         return intents
 
