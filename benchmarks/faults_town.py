@@ -85,7 +85,11 @@ def campaign(name: str, profiles: int, seed: int, run: Run, wanted: Sequence[str
             profiles=profiles,
         )
         stack.callback(rig.close)
-        tally = run(rig, wire)
+        try:
+            tally = run(rig, wire)
+        except AssertionError as error:
+            print(f"{name}: seed {seed}: WRONG: {error}\n  " + "\n  ".join(rig.problems()), flush=True)
+            return 1
         problems = rig.problems()
     late = f"{max(tally.late) * 1000:.0f}" if tally.late else "-"
     row = (name, profiles, seed, tally.blows, tally.rounds, tally.tweets, round(tally.seconds), late)

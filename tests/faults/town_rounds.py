@@ -164,9 +164,13 @@ class Round:
 
     def end(self, tally: TownTally) -> None:
         """Mends what was broken, and waits until every post is at its end."""
-        for fault in self.rig.x.state()["faults"]:
-            if fault["fired"] and fault["kind"] in _FIRED:
-                tally.met[_FIRED[fault["kind"]]] += fault["fired"]
+        tally.met["X hangs"] += sum(
+            fault["fired"] for fault in self.rig.x.state()["faults"] if fault["kind"] in _HANGS
+        )
+        answers = Counter(call.status for words in self.texts.values() for call in self.wire.of(words))
+        # X refuses nothing else with these.
+        tally.met["keys refused"] += answers[401]
+        tally.met["duplicate answer"] += answers[403]
         self.rig.mend()
         self.rig.wait_rest()
         tally.rounds += 1
@@ -177,12 +181,7 @@ _QUEUED: Final = (
     "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
-_FIRED: Final = {
-    "refuse_401": "keys refused",
-    "accept_then_hang": "X hangs",
-    "hang_before_accept": "X hangs",
-    "duplicate_403": "duplicate answer",
-}
+_HANGS: Final = frozenset({"accept_then_hang", "hang_before_accept"})
 
 
 def begin(rig: TownRig, wire: Wire) -> Round:
