@@ -24,6 +24,8 @@ POST_PRICE = Decimal("0.015")
 CALM_EVERY = 4
 # How often a worker that has just been started is killed as well.
 AGAIN = 0.3
+# And how often both workers freeze.
+BOTH = 0.25
 # A run of so many posts under blows has met all that is named below, or it shows nothing.
 ENOUGH = 400
 _TROUBLES: Final = (
@@ -68,12 +70,8 @@ def freeze_anyone(rig: TownRig, wire: Wire, *, pauses: int, seed: int, lease: fl
     while tally.blows < pauses:
         round_, calm = _begin(rig, wire, rng, tally)
         if not calm:
-            frozen = rng.choice((workers, workers[:1], workers[1:]))
-            with _moment(round_, tally, rng):
-                at = _signal(frozen, signal.SIGSTOP)
-            round_.note_blow(tally, at)
-            sleep(max(0.0, at + lease + rng.uniform(0.1, 0.8) - monotonic()))
-            _signal(frozen, signal.SIGCONT)
+            frozen = workers if rng.random() < BOTH else [rng.choice([rig.actor(workers), *workers])]
+            freeze(round_, tally, frozen, _moment(round_, tally, rng), lease + rng.uniform(0.1, 0.8))
         round_.wait_well(tally, timed=calm)
         round_.end(tally)
     assert [worker.poll() for worker in workers] == [None, None]
@@ -94,6 +92,24 @@ def kill(
     _let_commits_end(round_.rig)
     round_.note_blow(tally, at)
     return round_.rig.wait_ready(round_.rig.start(**variables))
+
+
+def freeze(
+    round_: Round,
+    tally: TownTally,
+    workers: Sequence[WarmProcess],
+    moment: AbstractContextManager[None],
+    seconds: float,
+) -> None:
+    """Freezes workers for so long once their moment has come, and notes where."""
+    with moment:
+        at = monotonic()
+        for worker in workers:
+            worker.send_signal(signal.SIGSTOP)
+    round_.note_blow(tally, at)
+    sleep(max(0.0, at + seconds - monotonic()))
+    for worker in workers:
+        worker.send_signal(signal.SIGCONT)
 
 
 def _begin(rig: TownRig, wire: Wire, rng: Random, tally: TownTally) -> tuple[Round, bool]:
@@ -132,13 +148,6 @@ def _run_dry(rig: TownRig, wire: Wire, rng: Random, tally: TownTally) -> None:
     rig.wait_ready(rig.start())
     rig.execute("UPDATE tweets SET status = 'rejected', reason = 'held back' WHERE status = 'drafted'")
     round_.end(tally)
-
-
-def _signal(workers: Sequence[WarmProcess], number: int) -> float:
-    at = monotonic()
-    for worker in workers:
-        worker.send_signal(number)
-    return at
 
 
 def _let_commits_end(rig: TownRig) -> None:

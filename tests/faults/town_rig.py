@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from time import monotonic, sleep
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,7 +19,7 @@ from bot.sandbox import Post
 from bot.store.rows.access import CREDENTIALS
 from bot.store.rows.posting import SLOTS, TWEETS
 from tests.faults import truth
-from tests.faults.rig import Rig, words_of
+from tests.faults.rig import PATIENCE, Rig, words_of
 from tests.support import unwritable
 
 # No key of the test's reads this.
@@ -123,6 +124,19 @@ class TownRig(Rig):
             connection.execute(text("UPDATE rate_windows SET resets_at = seen_at"))
             connection.execute(text("UPDATE tweets SET next_attempt_at = NULL WHERE status = 'approved'"))
             connection.execute(text("SELECT pg_notify('bot_work', '')"))
+
+    def wait_mended(self) -> None:
+        """Mends, until every post is at its end: a refusal may be saved only after that was done."""
+        closed = (
+            "SELECT id FROM tweets WHERE status = 'approved' AND reason IN ('keys_invalid', 'keys_missing')"
+        )
+        self.mend()
+        end = monotonic() + PATIENCE
+        while not self.rests():
+            assert monotonic() < end, self.unsettled()
+            if self.select(closed):
+                self.mend()
+            sleep(0.1)
 
     # Truth
 
