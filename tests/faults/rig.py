@@ -241,8 +241,8 @@ class Rig:
         )
 
     def actor(self, workers: Sequence[WarmProcess]) -> WarmProcess:
-        """The worker that holds the lease that runs longest."""
-        lease = self.select("SELECT holder FROM leases ORDER BY expires_at DESC LIMIT 1")[0]
+        """The worker that holds the lease."""
+        (lease,) = self.select("SELECT holder FROM leases")
         pid = int(lease["holder"].removeprefix(f"{socket.gethostname()}:").partition(":")[0])
         return next(worker for worker in workers if worker.pid == pid)
 

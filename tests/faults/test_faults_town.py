@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -102,9 +102,8 @@ def test_a_worker_that_freezes_with_a_batch_past_its_leases_doubles_nothing(
     round_ = begin(town, wire)
     trouble(round_, Random(1), 0)  # noqa: S311 - repeatable on purpose
     take_long(town)
-    with round_.aimed(CALLED):
-        acting = town.actor(workers)
-    freeze(round_, tally, [acting], nullcontext(), float(HASTY["BOT_LEASE_SECONDS"]) + 0.2)
+    past = float(HASTY["BOT_LEASE_SECONDS"]) + 0.2
+    freeze(round_, tally, lambda: town.acting(workers)[:1], round_.aimed(CALLED), past)
     round_.wait_well(tally, timed=False)
     round_.end(tally)
     sum_up(town, tally, 0)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
+from functools import partial
 from random import Random
 from time import monotonic, sleep
 from typing import Any, Final
@@ -70,8 +71,8 @@ def freeze_anyone(rig: TownRig, wire: Wire, *, pauses: int, seed: int, lease: fl
     while tally.blows < pauses:
         round_, calm = _begin(rig, wire, rng, tally)
         if not calm:
-            frozen = workers if rng.random() < BOTH else [rng.choice([rig.actor(workers), *workers])]
-            freeze(round_, tally, frozen, _moment(round_, tally, rng), lease + rng.uniform(0.1, 0.8))
+            seconds = lease + rng.uniform(0.1, 0.8)
+            freeze(round_, tally, partial(_choose, rig, workers, rng), _moment(round_, tally, rng), seconds)
         round_.wait_well(tally, timed=calm)
         round_.end(tally)
     assert [worker.poll() for worker in workers] == [None, None]
@@ -97,12 +98,13 @@ def kill(
 def freeze(
     round_: Round,
     tally: TownTally,
-    workers: Sequence[WarmProcess],
+    choose: Callable[[], Sequence[WarmProcess]],
     moment: AbstractContextManager[None],
     seconds: float,
 ) -> None:
-    """Freezes workers for so long once their moment has come, and notes where."""
+    """Freezes workers, chosen once their moment has come, for so long, and notes where."""
     with moment:
+        workers = choose()
         at = monotonic()
         for worker in workers:
             worker.send_signal(signal.SIGSTOP)
@@ -110,6 +112,13 @@ def freeze(
     sleep(max(0.0, at + seconds - monotonic()))
     for worker in workers:
         worker.send_signal(signal.SIGCONT)
+
+
+def _choose(rig: TownRig, workers: Sequence[WarmProcess], rng: Random) -> Sequence[WarmProcess]:
+    """Both, or one; more often one that holds leases."""
+    if rng.random() < BOTH:
+        return workers
+    return [rng.choice([*rig.acting(workers), rng.choice(workers)])]
 
 
 def _begin(rig: TownRig, wire: Wire, rng: Random, tally: TownTally) -> tuple[Round, bool]:
@@ -129,8 +138,8 @@ def _moment(round_: Round, tally: TownTally, rng: Random) -> AbstractContextMana
 
 
 def _run_dry(rig: TownRig, wire: Wire, rng: Random, tally: TownTally) -> None:
-    """Gives all of them together money for half of their posts, and kills meanwhile: none is overspent."""
-    budget = rig.spent + POST_PRICE * (len(rig.residents) // 2)
+    """Gives all of them money for less than a batch, and kills meanwhile: none is overspent."""
+    budget = rig.spent + POST_PRICE * max(1, len(rig.residents) // 6)
     worker = rig.wait_ready(rig.start(BOT_MONTHLY_BUDGET_USD=str(budget)))
     round_ = begin(rig, wire)
     dawdle(rig, tally.rounds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +21,7 @@ from bot.store.rows.posting import SLOTS, TWEETS
 from tests.faults import truth
 from tests.faults.rig import PATIENCE, Rig, words_of
 from tests.support import unwritable
+from tests.support.warm import WarmProcess
 
 # No key of the test's reads this.
 _UNREADABLE = "saved with a key that is lost"
@@ -92,6 +93,11 @@ class TownRig(Rig):
         """The rows with these texts, by them."""
         found = self.select("SELECT * FROM tweets WHERE text = ANY(:texts)", texts=list(texts))
         return {row["text"]: row for row in found}
+
+    def acting(self, workers: Sequence[WarmProcess]) -> list[WarmProcess]:
+        """The workers that hold leases now."""
+        held = self.select("SELECT DISTINCT holder FROM leases WHERE expires_at > clock_timestamp()")
+        return [worker for worker in workers if any(f":{worker.pid}:" in row["holder"] for row in held)]
 
     # What breaks, and is mended
 
