@@ -41,7 +41,7 @@ QUICK: Mapping[str, str] = {
     "LOG_FORMAT": "json",
 }
 # What X shows differs from what it was sent: entities, t.co links, blanks.
-_FLAVOURS = (
+FLAVOURS = (
     "Plain",
     "Salt & pepper <both>",
     "See https://example.com/a?b=c&d=e and",
@@ -56,7 +56,7 @@ def now() -> datetime:
 
 def words_of(number: int, part: int = 1) -> str:
     """The only text of its kind."""
-    return f"{_FLAVOURS[number % len(_FLAVOURS)]} {number}.{part}: {uuid4().hex}"
+    return f"{FLAVOURS[number % len(FLAVOURS)]} {number}.{part}: {uuid4().hex}"
 
 
 def until(condition: Callable[[], object], *, what: str, within: float = PATIENCE, step: float = 0.1) -> None:

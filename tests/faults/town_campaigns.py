@@ -141,7 +141,7 @@ def _run_dry(rig: TownRig, wire: Wire, rng: Random, tally: TownTally) -> None:
     """Gives all of them money for less than a batch, and kills meanwhile: none is overspent."""
     budget = rig.spent + POST_PRICE * max(1, len(rig.residents) // 6)
     worker = rig.wait_ready(rig.start(BOT_MONTHLY_BUDGET_USD=str(budget)))
-    round_ = begin(rig, wire)
+    round_ = begin(rig, wire, plain=True)
     dawdle(rig, tally.rounds)
     worker = kill(
         round_, tally, worker, round_.at(rng.uniform(EARLIEST, LATEST)), BOT_MONTHLY_BUDGET_USD=str(budget)

@@ -19,7 +19,7 @@ from bot.sandbox import Post
 from bot.store.rows.access import CREDENTIALS
 from bot.store.rows.posting import SLOTS, TWEETS
 from tests.faults import truth
-from tests.faults.rig import PATIENCE, Rig, words_of
+from tests.faults.rig import FLAVOURS, PATIENCE, Rig, words_of
 from tests.support import unwritable
 from tests.support.warm import WarmProcess
 
@@ -67,9 +67,13 @@ class TownRig(Rig):
 
     # What is due
 
-    def all_due(self, at: datetime, *, apart_from: Collection[Resident] = ()) -> dict[Resident, str]:
-        """A slot with its draft for everyone, all at the same moment; their texts."""
-        texts = {one: words_of(next(self.numbers)) for one in self.residents if one not in apart_from}
+    def all_due(self, at: datetime, *, plain: bool = False) -> dict[Resident, str]:
+        """A slot with its draft for everyone, all at the same moment; their texts.
+
+        Plain ones hold no link, and all cost the same.
+        """
+        numbers = [next(self.numbers) * (len(FLAVOURS) if plain else 1) for _ in self.residents]
+        texts = dict(zip(self.residents, map(words_of, numbers), strict=True))
         slots, tweets = [], []
         for one, words in texts.items():
             slot = {"id": uuid4(), "profile_id": one.profile_id, "plan_id": one.plan_id, "due_at": at}

@@ -189,10 +189,10 @@ _QUEUED: Final = (
 _HANGS: Final = frozenset({"accept_then_hang", "hang_before_accept"})
 
 
-def begin(rig: TownRig, wire: Wire) -> Round:
+def begin(rig: TownRig, wire: Wire, *, plain: bool = False) -> Round:
     """A round in which nobody has trouble yet."""
     due = now() + timedelta(seconds=LEAD)
-    texts = rig.all_due(due)
+    texts = rig.all_due(due, plain=plain)
     return Round(rig, wire, texts, monotonic() + (due - now()).total_seconds())
 
 
