@@ -60,8 +60,8 @@ def publish_ready(
         at_once: how many they are. No more is intended than they can send soon: a lease runs.
 
     Yields:
-        Each profile as soon as its outcome is recorded; with None those that are not for a batch: a tick
-        says what becomes of them.
+        Each profile as soon as its outcome is recorded; with None those that are not for a batch, or whose
+        outcome can't be written: a tick says what becomes of them.
     """
     waiting = list(contexts)
     pending: set[Future[Sent]] = set()
@@ -199,16 +199,23 @@ def _with_spent(usage: Usage, spent: Decimal) -> Usage:
     return replace(usage, cost_month=usage.cost_month + spent) if spent else usage
 
 
-def _record_all(services: Services, answered: Sequence[Sent]) -> Iterator[tuple[Sent, Outcome]]:
+def _record_all(services: Services, answered: Sequence[Sent]) -> Iterator[tuple[Sent, Outcome | None]]:
     """Records all that X made in one transaction; alone what it refused, and what that left out."""
     made = [sent for sent in answered if isinstance(sent.answer, Posted)]
     recorded = _record_made(services, made) if made else {}
     for sent in answered:
-        outcome = recorded.get(sent.context.profile.id)
-        if outcome is None:
-            outcome = record(sent.context, sent.intent, sent.answer)
-            give_back(sent.context, sent.intent.lease)
-        yield sent, outcome
+        yield sent, recorded.get(sent.context.profile.id) or _record_alone(sent)
+
+
+def _record_alone(sent: Sent) -> Outcome | None:
+    try:
+        return record(sent.context, sent.intent, sent.answer)
+    except Exception:
+        # The others' answers, and their calls under way, must not be lost to a row that can't be written.
+        sent.context.log.exception("outcome_broke", tweet=str(sent.intent.tweet.id))
+        return None
+    finally:
+        give_back(sent.context, sent.intent.lease)
 
 
 def _record_made(services: Services, made: Sequence[Sent]) -> Mapping[ProfileId, Outcome]:
