@@ -13,13 +13,13 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 
 from bot.core.codes import DecisionKind
 from bot.core.errors import BotError, OutcomeUnknown, ServiceError
 from bot.core.model import Lease, Posted, ProfileId, Tweet
 from bot.core.posting.snowflakes import newest_believed
-from bot.core.spending.limits import CREATE_POST, Allow, Usage, decide
+from bot.core.spending.limits import CREATE_POST, Allow, decide
+from bot.core.spending.tally import Tally
 from bot.core.states import Mode
 from bot.engine.context import ProfileContext, Services
 from bot.engine.decisions import weighed
@@ -31,9 +31,6 @@ from bot.ports import Transaction
 
 # Answers that come within so many seconds of another are recorded together.
 TOGETHER = 0.1
-
-# To the millionth, as the ledger keeps its sums.
-NOTHING = Decimal("0.000000")
 
 Answer = Posted | ServiceError
 
@@ -150,17 +147,17 @@ class _Batch:
     ) -> Mapping[ProfileId, Intent]:
         """The intents that limits allow, each weighed after what those before it reserve."""
         tx, agent = self.tx, self.services.limits
-        usages = tx.ledger.usages(list(ready), now=now)
+        usages = agent.usages(tx, list(ready), now)
         plans = tx.profiles.active_plans(list(ready))
-        spent = NOTHING
+        reserved = Tally()
         intents = {}
         for profile_id, tweet in ready.items():
             wanted = agent.want_post(tx, tweet.text, spaced=True)
-            usage = _with_spent(usages[profile_id], spent)
+            usage = reserved.onto(usages[profile_id], now)
             verdict = decide(usage, agent.limits_with(tx, plans.get(profile_id)), now, wanted)
             if not isinstance(verdict, Allow):
                 continue
-            spent += wanted.cost_usd
+            reserved = reserved.plus(usage.app_id, wanted)
             intents[profile_id] = Intent(
                 lease=leases[profile_id],
                 tweet=tweet,
@@ -195,10 +192,6 @@ class _Batch:
             ]
         )
         return {one: replace(intent, tweet=sending[intent.tweet.id]) for one, intent in intents.items()}
-
-
-def _with_spent(usage: Usage, spent: Decimal) -> Usage:
-    return replace(usage, cost_month=usage.cost_month + spent) if spent else usage
 
 
 def _record_all(services: Services, answered: Sequence[Sent]) -> Iterator[tuple[Sent, Outcome]]:
