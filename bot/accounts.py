@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,11 @@ from bot.core.states import Mode
 from bot.encryption import Cipher
 from bot.engine.context import ProfileContext, Services
 from bot.engine.identifying import OwnAccount, choose, own_profiles
+from bot.held_keys import HeldKeys, KeySource, held_by
 from bot.redaction import hide
 from bot.settings import Settings
 from bot.x.keyless import KeylessX
-from bot.x.keys import token_user_id
+from bot.x.keys import app_id, token_user_id
 
 if TYPE_CHECKING:
     from bot.ports import Sources, Transaction, Writer, X
@@ -30,28 +30,13 @@ if TYPE_CHECKING:
 ADD_KEYS = "save them: python -m bot accounts add"
 
 
-class KeySource(StrEnum):
-    """Where a profile's keys come from."""
-
-    ENVIRONMENT = "environment"
-    CREDENTIALS = "credentials"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class HeldKeys:
-    """Where a profile's keys come from, and those of the tables as they are kept there."""
-
-    source: KeySource
-    encrypted: str = field(default="", repr=False)
-
-
 @dataclass(frozen=True, slots=True)
 class _Adapters:
     """What is one profile's own, and the keys it was made with."""
 
     held: HeldKeys
     x: X
+    app_id: str | None
     rng: random.Random
 
 
@@ -79,6 +64,7 @@ class Accounts:
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
     _held: dict[ProfileId, HeldKeys] = field(default_factory=dict, init=False, repr=False)
     _adapters: dict[ProfileId, _Adapters] = field(default_factory=dict, init=False, repr=False)
+    _apps: dict[ProfileId, str | None] = field(default_factory=dict, init=False, repr=False)
 
     def context(self, profile: Profile) -> ProfileContext:
         """The profile with its client, writer and sources, and the services.
@@ -88,6 +74,7 @@ class Accounts:
         raise Fatal.
         """
         own = self._adapters_of(profile)
+        self._keep_app(profile, own.app_id)
         with self._lock:
             sources, writer = self.sources, self.writer
         return ProfileContext.of(
@@ -114,25 +101,27 @@ class Accounts:
         """
         found = []
         for profile, encrypted in tx.profiles.with_keys(profile_ids):
-            held = _held(profile, encrypted, own=profile if profile.id in own else None)
+            held = held_by(profile, encrypted, own=profile if profile.id in own else None)
             if held.source is not KeySource.NONE:
-                self._keep(profile.id, held)
+                self._keep(profile, held)
                 found.append(self._as_run(profile))
         return found
 
-    def _keep(self, profile_id: ProfileId, held: HeldKeys) -> None:
+    def _keep(self, profile: Profile, held: HeldKeys) -> None:
         with self._lock:
-            if self._held.get(profile_id) != held:
-                self._held[profile_id] = held
-                self._adapters.pop(profile_id, None)
+            self._apps[profile.id] = profile.app
+            if self._held.get(profile.id) != held:
+                self._held[profile.id] = held
+                self._adapters.pop(profile.id, None)
 
     def held_keys(self, tx: Transaction) -> Sequence[tuple[Profile, HeldKeys]]:
         """Every profile, oldest first, with where its keys come from now; in one statement."""
         rows = tx.profiles.with_keys()
         own = self._own_of(rows)
-        found = [(profile, _held(profile, encrypted, own=own)) for profile, encrypted in rows]
+        found = [(profile, held_by(profile, encrypted, own=own)) for profile, encrypted in rows]
         with self._lock:
             self._held = {profile.id: held for profile, held in found}
+            self._apps = {profile.id: profile.app for profile, _ in found}
             self._adapters = {
                 one: adapters
                 for one, adapters in self._adapters.items()
@@ -274,20 +263,29 @@ class Accounts:
             if kept is None:
                 held = self._held.get(profile.id, HeldKeys(KeySource.NONE))
                 chance = random.Random()  # noqa: S311 - guards nothing
-                kept = self._adapters[profile.id] = _Adapters(held, self._x_with(held, profile), chance)
+                kept = self._adapters[profile.id] = _Adapters(held, *self._x_with(held, profile), chance)
             return kept
 
-    def _x_with(self, held: HeldKeys, profile: Profile) -> X:
-        """The profile's account on X; one that refuses every call where there are no keys for it."""
+    def _keep_app(self, profile: Profile, app: str | None) -> None:
+        """Writes down which app acts for the profile, before X is called: its limits bind all it acts for."""
+        if app is None or self._apps.get(profile.id) == app:
+            return
+        with self.services.database.transaction() as tx:
+            tx.profiles.use_app(profile.id, app)
+        self._apps[profile.id] = app
+
+    def _x_with(self, held: HeldKeys, profile: Profile) -> tuple[X, str | None]:
+        """The profile's account on X and its app; without keys for it, one that refuses every call."""
         if held.source is KeySource.ENVIRONMENT:
-            return self.x
+            return self.x, app_id(self.x_keys["api_key"])
         try:
-            return self.client(self._decrypted(held, profile))
+            keys = self._decrypted(held, profile)
+            return self.client(keys), app_id(keys["api_key"])
         except BotError as error:
             self.services.log.warning(
                 "keys_unusable", profile=profile.handle, code=error.code, error=error.line
             )
-            return KeylessX(str(error), fix=error.fix)
+            return KeylessX(str(error), fix=error.fix), None
 
     def _decrypted(self, held: HeldKeys, profile: Profile) -> Mapping[str, str]:
         """The keys that are saved for the profile.
@@ -306,9 +304,3 @@ class Accounts:
                 f"the keys saved for @{profile.handle.removeprefix('@')} are another account's", fix=ADD_KEYS
             )
         return keys
-
-
-def _held(profile: Profile, encrypted: str | None, *, own: Profile | None) -> HeldKeys:
-    if own is not None and profile.id == own.id:
-        return HeldKeys(KeySource.ENVIRONMENT)
-    return HeldKeys(KeySource.NONE) if encrypted is None else HeldKeys(KeySource.CREDENTIALS, encrypted)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from threading import Event
@@ -19,7 +18,6 @@ from bot.accounts import Accounts
 from bot.clock import SystemClock
 from bot.core.errors import SchemaOutdated
 from bot.core.model import Profile
-from bot.core.spending.limits import Limits
 from bot.core.spending.pricing import LISTED
 from bot.core.spending.usage import ModelUsage
 from bot.engine.context import EngineSettings, Services
@@ -220,15 +218,8 @@ def _limits_agent(settings: Settings) -> LimitsAgent:
         usual = ModelUsage(
             model=settings.openai_model, input_tokens=USUAL_DRAFT[0], output_tokens=USUAL_DRAFT[1]
         )
-    budget = settings.bot_monthly_budget_usd
     return LimitsAgent(
-        caps=Limits(
-            posts_24h=settings.x_posts_per_24h,
-            posts_month=settings.x_posts_per_month,
-            reads_month=settings.x_reads_per_month,
-            tokens_day=settings.bot_tokens_per_day,
-            budget_usd=None if budget is None else Decimal(budget),
-        ),
+        caps=settings.caps,
         listed=LISTED,
         new_id=uuid4,
         draft_usage=usual,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.accounts import ADD_KEYS, HeldKeys, KeySource
+from bot.accounts import ADD_KEYS
 from bot.bootstrap import Bot
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import BotError, Fatal, SettingError
@@ -13,8 +13,10 @@ from bot.core.model import Account, Plan, Profile
 from bot.core.states import CallState
 from bot.engine.decisions import DecisionRecorder
 from bot.engine.identifying import buy_account, choose
+from bot.held_keys import HeldKeys, KeySource
 from bot.ports import Transaction
 from bot.redaction import hide
+from bot.x.keys import app_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +74,8 @@ def save_keys(bot: Bot, keys: Mapping[str, str], wish: ProfileWish) -> Saved:
         known, before = next(rows, (None, None))
         profile = _profile_of(bot, tx, account, wish, known=known)
         tx.credentials.put(profile.id, bot.accounts.cipher.encrypt(keys))
+        if (app := app_id(keys["api_key"])) is not None:
+            tx.profiles.use_app(profile.id, app)
         plan = _plan_of(bot, tx, profile, wish.posts_per_day)
         tx.ledger.change(call_id, CallState.SETTLED, profile_id=profile.id)
         _note(bot, tx, profile, Ruling.KEYS_SAVED, "keys saved by the operator, encrypted")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -12,17 +11,14 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from bot.core.errors import SettingError
 from bot.encryption import is_secret_key
 from bot.environment import is_proxy, proxies, unknown
 from bot.redaction import UNREADABLE, as_given, looks_like_key, secrets_in
+from bot.spending_settings import SpendingSettings, none_word
 from bot.x.keys import KEY_NAMES, token_user_id, variable
-
-
-def _none_word(value: Any) -> Any:
-    return None if isinstance(value, str) and value.strip().lower() == "none" else value
 
 
 def _parts(value: str) -> tuple[str, ...]:
@@ -33,10 +29,6 @@ def _stripped(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-Cap = Annotated[Annotated[int, Field(ge=0, le=10**9)] | None, BeforeValidator(_none_word)]
-Amount = Annotated[Decimal, Field(ge=0, le=10**6, decimal_places=6, allow_inf_nan=False)]
-Dollars = Annotated[Amount | None, BeforeValidator(_none_word)]
-A_CAP = "a whole number from 0 to 1000000000, or none"
 Secret = Annotated[SecretStr, BeforeValidator(_stripped)]
 NO_SECRET = SecretStr("")
 ENV_FILE = ".env"
@@ -48,7 +40,7 @@ def _default_data_dir() -> Path:
     return user_data_path("autonomous-x-bot")
 
 
-class Settings(BaseSettings):
+class Settings(SpendingSettings):
     """Everything the environment says, from the process and from a `.env` file beside it.
 
     A field's description says what would be right; it is what a person reads when a value isn't.
@@ -89,13 +81,6 @@ class Settings(BaseSettings):
         default=(), description="feeds, URLs, files and folders, separated by commas"
     )
     bot_private_sources: bool = Field(default=False, description="yes or no")
-    x_posts_per_24h: Cap = Field(default=17, description=A_CAP)
-    x_posts_per_month: Cap = Field(default=None, description=A_CAP)
-    x_reads_per_month: Cap = Field(default=None, description=A_CAP)
-    bot_tokens_per_day: Cap = Field(default=None, description=A_CAP)
-    bot_monthly_budget_usd: Dollars = Field(
-        default=None, description="an amount of US dollars like 25.00, or none"
-    )
     bot_tick_seconds: float = Field(default=5.0, ge=0.2, le=60, description="seconds from 0.2 to 60, like 5")
     bot_calls_at_once: int = Field(default=32, ge=1, le=256, description="a whole number from 1 to 256")
     bot_settle_seconds: float = Field(
@@ -103,7 +88,7 @@ class Settings(BaseSettings):
     )
     bot_drain_seconds: float = Field(default=4.0, ge=0, le=300, description="seconds from 0 to 300, like 4")
     bot_lease_seconds: Annotated[
-        Annotated[float, Field(gt=0, le=86_400)] | None, BeforeValidator(_none_word)
+        Annotated[float, Field(gt=0, le=86_400)] | None, BeforeValidator(none_word)
     ] = Field(default=None, description="seconds, more than two X timeouts and at most 86400, like 90")
     bot_secret_key: Secret = Field(
         default=NO_SECRET,

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, event, text
 
-from bot.accounts import KeySource
 from bot.bootstrap import Bot, open_bot
 from bot.core.errors import Fatal, SettingError
 from bot.core.model import Profile
 from bot.core.posting.post import Post
 from bot.core.states import Mode
 from bot.encryption import Cipher, new_secret_key
+from bot.held_keys import KeySource
 from bot.keys import ProfileWish, remove_keys, rotate_keys, save_keys, try_keys
 from bot.redaction import HIDDEN, Redaction
 from bot.sandbox import Sandbox, SandboxControl

@@ -13,7 +13,7 @@ from bot.core.content.guard import Judgement
 from bot.core.model import DecisionRecord, Profile, Tweet
 from bot.core.spending.limits import Gauge, next_month
 from bot.engine.outcomes import Outcome, OutcomeKind
-from bot.views.plain import money
+from bot.views.plain import OF_MONEY, money
 
 if TYPE_CHECKING:  # `check` answers without a database, and so without loading what speaks to one
     from rich.console import Console
@@ -255,7 +255,6 @@ def _bar(gauge: Gauge) -> str:
 
 
 def _used(gauge: Gauge) -> str:
-    used = money(gauge.used) if gauge.name == "budget_usd" else f"{gauge.used:f}"
-    if gauge.cap is None:
-        return f"{used} (no cap)"
-    return f"{used} of {money(gauge.cap) if gauge.name == 'budget_usd' else f'{gauge.cap:f}'}"
+    written = money if gauge.name in OF_MONEY else "{:f}".format
+    used = written(gauge.used)
+    return f"{used} (no cap)" if gauge.cap is None else f"{used} of {written(gauge.cap)}"

@@ -28,7 +28,11 @@ PATH_MARK = " › "  # noqa: RUF001
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
-    """One X account that the bot runs."""
+    """One X account that the bot runs.
+
+    `app` is the fingerprint of the X app that its keys belong to, None while that isn't known; keys come
+    and go, and the profile stays the same.
+    """
 
     id: ProfileId
     auth_user_id: UUID
@@ -38,6 +42,7 @@ class Profile:
     mode: Mode
     paused: bool
     pause_reason: str | None
+    app: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

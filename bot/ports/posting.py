@@ -42,6 +42,10 @@ class Profiles(Protocol):
         """Remembers whose keys serve the profile."""
         ...
 
+    def use_app(self, profile_id: ProfileId, app_id: str) -> None:
+        """Remembers which X app the profile's keys belong to, by the app's fingerprint."""
+        ...
+
     def configure(self, profile_id: ProfileId, *, timezone: str, mode: str) -> Profile:
         """Takes the environment's zone and mode over."""
         ...

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from bot.core.model import Call, CallId, ProfileId, TweetId
 from bot.core.rates import RateWindow
-from bot.core.spending.limits import Usage
+from bot.core.spending.limits import Scope, Usage
 from bot.core.states import CallState
 
 
@@ -19,12 +19,12 @@ class Ledger(Protocol):
         """Lets one transaction at a time weigh and reserve."""
         ...
 
-    def usage(self, profile_id: ProfileId | None, *, now: datetime) -> Usage:
-        """What the rows say; raises UsageUnreadable when they can't be read."""
+    def usage(self, profile_id: ProfileId | None, *, now: datetime, shared: Collection[Scope] = ()) -> Usage:
+        """What the rows say, of these wider scopes too; raises UsageUnreadable when they can't be read."""
         ...
 
     def usages(
-        self, profile_ids: Collection[ProfileId], *, now: datetime
+        self, profile_ids: Collection[ProfileId], *, now: datetime, shared: Collection[Scope] = ()
     ) -> Mapping[ProfileId | None, Usage]:
         """What the rows say of each profile, and of nobody in particular (None)."""
         ...

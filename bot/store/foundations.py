@@ -23,7 +23,13 @@ _FOUNDATIONS = text(
                SELECT 1 FROM pg_trigger
                 WHERE tgrelid = to_regclass('api_calls') AND tgname = 'keep_daily_rows'
                   AND tgenabled IN ('O', 'A')
-           ) AS daily_trigger
+           ) AS daily_trigger,
+           to_regclass('app_usage') IS NOT NULL AS app_table,
+           (
+               SELECT count(*) FROM pg_trigger
+                WHERE tgrelid = to_regclass('api_calls') AND tgname LIKE 'keep_app_usage_at_%'
+                  AND tgenabled IN ('O', 'A')
+           ) = 3 AS app_triggers
     """
 )
 _FOUNDATION_NAMES = {
@@ -34,9 +40,21 @@ _FOUNDATION_NAMES = {
         "is missing"
     ),
     "daily_trigger": "the trigger keep_daily_rows on api_calls is missing or disabled",
+    "app_table": "the table app_usage is missing",
+    "app_triggers": "a trigger keep_app_usage_at_... on api_calls is missing or disabled",
 }
 
 
+_MEND_DAILY_TRIGGER = (
+    "DROP TRIGGER IF EXISTS keep_daily_rows ON api_calls; "
+    "CREATE TRIGGER keep_daily_rows AFTER INSERT OR UPDATE OR DELETE ON api_calls "
+    "FOR EACH ROW EXECUTE FUNCTION api_calls_keep_daily_rows()"
+)
+_APP_TRIGGERS = (
+    ("INSERT", "NEW TABLE AS made"),
+    ("UPDATE", "NEW TABLE AS made OLD TABLE AS unmade"),
+    ("DELETE", "OLD TABLE AS unmade"),
+)
 # Daily rows are the ledger's sums, so an odd amount in one comes from there.
 SUM_AGAIN = (
     "run: UPDATE api_calls SET cost_usd = 0 WHERE cost_usd >= 'Infinity'; "
@@ -66,8 +84,16 @@ def mend(missing: Sequence[str]) -> str:
             "ALTER TABLE api_usage_tracking ADD CONSTRAINT uq_api_usage_tracking_date_api_type "
             "UNIQUE (date, api_type)"
         )
+    mends = [_MEND_DAILY_TRIGGER] if any("keep_daily_rows" in one for one in missing) else []
+    if any("keep_app_usage" in one for one in missing):
+        mends += [_mend_app_trigger(*one) for one in _APP_TRIGGERS]
+    return "; ".join(mends)
+
+
+def _mend_app_trigger(change: str, rows: str) -> str:
+    name = f"keep_app_usage_at_{change.lower()}"
     return (
-        "DROP TRIGGER IF EXISTS keep_daily_rows ON api_calls; "
-        "CREATE TRIGGER keep_daily_rows AFTER INSERT OR UPDATE OR DELETE ON api_calls "
-        "FOR EACH ROW EXECUTE FUNCTION api_calls_keep_daily_rows()"
+        f"DROP TRIGGER IF EXISTS {name} ON api_calls; "
+        f"CREATE TRIGGER {name} AFTER {change} ON api_calls REFERENCING {rows} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION api_calls_keep_app_usage()"
     )

@@ -7,15 +7,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Insert,
+    and_,
+    bindparam,
+    case,
+    column,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bot.core.errors import UsageUnreadable
 from bot.core.model import Call, CallId, ProfileId, TweetId
-from bot.core.spending.limits import Usage
-from bot.core.states import CallState, check_transition
+from bot.core.spending.limits import Scope, Usage
+from bot.core.states import CallKind, CallState, check_transition
 from bot.ports import Ledger
 from bot.store.foundations import mend, missing_foundations
 from bot.store.rows.base import FORGET_AT_ONCE
+from bot.store.rows.posting import PROFILES
 from bot.store.rows.spending import CALLS
 from bot.store.usage import UsageReader, readable
 
@@ -31,33 +46,45 @@ class LedgerTable(Ledger):
     def lock(self) -> None:
         """Lets one transaction at a time weigh and reserve.
 
-        A transaction-scoped advisory lock: it works behind transaction poolers, and the daily
-        row that every reservation touches would make them queue anyway.
+        A transaction-scoped advisory lock for all profiles, since some limits are everybody's: it works
+        behind transaction poolers, and the daily row that every reservation touches would make them
+        queue anyway. It is held for the transaction alone, never while X is called.
+
+        Locks are taken in one order, so that no two transactions wait for each other: this lock first;
+        then rows of leases, tweets and slots, each of a profile that one holds the lease of; then the
+        ledger's, whose trigger takes the day's row before that of the app. An outcome is recorded
+        without this lock, and its rows are the profile's own.
         """
         self.connection.execute(select(func.pg_advisory_xact_lock(LEDGER_LOCK)))
 
-    def usage(self, profile_id: ProfileId | None, *, now: datetime) -> Usage:
-        """What the rows say was used by a profile, or by nobody in particular.
+    def usage(self, profile_id: ProfileId | None, *, now: datetime, shared: Collection[Scope] = ()) -> Usage:
+        """What the rows say was used by a profile, or by nobody in particular; see `usages`.
 
         Raises:
             UsageUnreadable: a table, its constraint or its trigger is missing, or rows can't be
                 read. "0 used" is only ever a sum of rows that were read.
         """
-        return self.usages([] if profile_id is None else [profile_id], now=now)[profile_id]
+        whose = [] if profile_id is None else [profile_id]
+        return self.usages(whose, now=now, shared=shared)[profile_id]
 
     def usages(
-        self, profile_ids: Collection[ProfileId], *, now: datetime
+        self, profile_ids: Collection[ProfileId], *, now: datetime, shared: Collection[Scope] = ()
     ) -> Mapping[ProfileId | None, Usage]:
         """What the rows say was used by each of these profiles, and by nobody in particular (None).
 
-        Rows that belong to nobody count for everyone.
+        Rows that belong to nobody count for everyone, and those of no known app for every app.
+
+        Args:
+            profile_ids: whose.
+            now: when.
+            shared: wider scopes whose use is read too.
 
         Raises:
             UsageUnreadable: as `usage` does.
         """
         with readable(self.connection):
             self._check_foundations()
-            return UsageReader(self.connection, list(profile_ids), now).read()
+            return UsageReader(self.connection, list(profile_ids), now, frozenset(shared)).read()
 
     def reserve(self, call: Call) -> Call:
         """Adds a reserved row."""
@@ -66,7 +93,10 @@ class LedgerTable(Ledger):
 
     def reserve_all(self, calls: Sequence[Call]) -> None:
         """Adds reserved rows, in one statement."""
-        self.connection.execute(_RESERVE, [_row(call) for call in calls])
+        rows = [_row(call) for call in calls]
+        self.connection.execute(
+            _RESERVE, {f"{one.key}s": [row[one.key] for row in rows] for one in _CALL_COLUMNS}
+        )
 
     def change(self, call_id: CallId, state: CallState, **values: Any) -> None:
         """Settles, releases or marks unknown; `units`, `cost_usd`, `tokens` may be corrected."""
@@ -74,6 +104,8 @@ class LedgerTable(Ledger):
         if current is None:
             raise LookupError(f"call {call_id} is gone")
         check_transition(current, state)
+        if "profile_id" in values:
+            values["app"] = _APP_OF.where(PROFILES.c.id == values["profile_id"]).scalar_subquery()
         self.connection.execute(update(CALLS).where(CALLS.c.id == call_id).values(state=state, **values))
 
     def of_tweet(self, tweet_id: TweetId) -> Sequence[Call]:
@@ -124,22 +156,6 @@ def _row(call: Call) -> dict[str, Any]:
     return {column.key: getattr(call, column.key) for column in _CALL_COLUMNS}
 
 
-# With an answer, many rows are one statement.
-_RESERVE = insert(CALLS).returning(CALLS.c.id)
-_FORGETS = select(func.set_config("bot.forgets", "on", True))
-_OLD = (
-    select(CALLS.c.id)
-    .where(
-        or_(
-            and_(CALLS.c.state == CallState.RELEASED, CALLS.c.at < bindparam("released_before")),
-            and_(
-                CALLS.c.state.in_((CallState.SETTLED, CallState.EXTERNAL)), CALLS.c.at < bindparam("before")
-            ),
-        )
-    )
-    .limit(FORGET_AT_ONCE)
-)
-_FORGET = delete(CALLS).where(CALLS.c.id.in_(_OLD)).returning(CALLS.c.id)
 _CALL_COLUMNS = (
     CALLS.c.id,
     CALLS.c.profile_id,
@@ -154,3 +170,32 @@ _CALL_COLUMNS = (
     CALLS.c.at,
     CALLS.c.note,
 )
+_APP_OF = select(PROFILES.c.app)
+
+
+def _reserve() -> Insert:
+    """Adds the rows, each with the app that its profile's keys belong to; a model is no app's."""
+    given = func.unnest(
+        *(bindparam(f"{one.key}s", type_=ARRAY(one.type)) for one in _CALL_COLUMNS)
+    ).table_valued(*(column(one.key, one.type) for one in _CALL_COLUMNS), name="given")
+    given = given.render_derived()
+    app = case((given.c.kind != CallKind.MODEL, PROFILES.c.app))
+    rows = select(given, app).select_from(given.outerjoin(PROFILES, PROFILES.c.id == given.c.profile_id))
+    return insert(CALLS).from_select([*_CALL_COLUMNS, CALLS.c.app], rows)
+
+
+_RESERVE = _reserve()
+_FORGETS = select(func.set_config("bot.forgets", "on", True))
+_OLD = (
+    select(CALLS.c.id)
+    .where(
+        or_(
+            and_(CALLS.c.state == CallState.RELEASED, CALLS.c.at < bindparam("released_before")),
+            and_(
+                CALLS.c.state.in_((CallState.SETTLED, CallState.EXTERNAL)), CALLS.c.at < bindparam("before")
+            ),
+        )
+    )
+    .limit(FORGET_AT_ONCE)
+)
+_FORGET = delete(CALLS).where(CALLS.c.id.in_(_OLD)).returning(CALLS.c.id)

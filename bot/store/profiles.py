@@ -52,6 +52,13 @@ class ProfileTable(Profiles):
         """Remembers whose keys serve the profile."""
         return self._change(profile_id, x_user_id=x_user_id, handle=handle)
 
+    def use_app(self, profile_id: ProfileId, app_id: str) -> None:
+        """Remembers which X app the profile's keys belong to, by the app's fingerprint."""
+        statement = update(PROFILES).where(
+            PROFILES.c.id == profile_id, PROFILES.c.app.is_distinct_from(app_id)
+        )
+        self.connection.execute(statement.values(app=app_id))
+
     def configure(self, profile_id: ProfileId, *, timezone: str, mode: str) -> Profile:
         """Takes the environment's zone and mode over."""
         return self._change(profile_id, timezone=timezone, mode=Mode(mode))
@@ -142,6 +149,7 @@ _PROFILE_COLUMNS = (
     _COLUMN.mode,
     _COLUMN.paused,
     _COLUMN.pause_reason,
+    _COLUMN.app,
 )
 _NAMES = tuple(column.name for column in _PROFILE_COLUMNS)
 # What every tick asks is built once: building a statement takes longer than its answer.

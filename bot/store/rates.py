@@ -10,20 +10,15 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Integer,
-    RowMapping,
     Select,
     Text,
     Uuid,
     and_,
-    any_,
     bindparam,
-    case,
     column,
     delete,
     false,
     func,
-    literal,
-    not_,
     or_,
     select,
     union_all,
@@ -34,10 +29,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Call, ProfileId
 from bot.core.rates import RateWindow
-from bot.core.spending.limits import Seen, bounded
+from bot.core.spending.limits import bounded
 from bot.core.states import CallKind, CallState
 from bot.ports import Rates
+from bot.store.open_windows import OF_AN_APP, USED_SINCE
 from bot.store.rows.base import Moment
+from bot.store.rows.posting import PROFILES
 from bot.store.rows.spending import CALLS, RATES
 
 # Windows whose calls all run through this ledger, unless other programs use the same keys: an app's
@@ -106,25 +103,18 @@ class RateTable(Rates):
         )
 
     def lift_blocks(self, profile_id: ProfileId) -> int:
-        """Forgets every closed window, for an operator's `resume`; returns how many."""
+        """Forgets every closed window, for an operator's `resume`; returns how many.
+
+        The app's are forgotten for all its profiles: each of them heard of the same window.
+        """
+        app = select(PROFILES.c.app).where(PROFILES.c.id == profile_id).scalar_subquery()
+        of_the_app = and_(RATES.c.name == OF_AN_APP, RATES.c.app == app)
         lifted = self.connection.execute(
             delete(RATES)
-            .where(RATES.c.profile_id == profile_id, RATES.c.remaining <= _USED_SINCE)
+            .where(or_(RATES.c.profile_id == profile_id, of_the_app), RATES.c.remaining <= USED_SINCE)
             .returning(RATES.c.name)
         )
         return len(lifted.all())
-
-    def seen(
-        self, profile_ids: Sequence[ProfileId], *, now: datetime
-    ) -> Mapping[ProfileId, tuple[Seen, ...]]:
-        """Each profile's windows that are open still, with the calls since that X has not told of."""
-        found: dict[ProfileId, tuple[Seen, ...]] = dict.fromkeys(profile_ids, ())
-        if not profile_ids:
-            return found
-        values = {"profile_ids": list(profile_ids), "now": now}
-        for row in self.connection.execute(_OPEN_WINDOWS, values).mappings():
-            found[ProfileId(row["profile_id"])] += (_seen(row),)
-        return found
 
     def _drifts(
         self, endpoint: str, told: Mapping[tuple[ProfileId, str], RateWindow]
@@ -160,59 +150,9 @@ class RateTable(Rates):
         return drifts
 
 
-def _seen(row: RowMapping) -> Seen:
-    return Seen(
-        endpoint=row["endpoint"],
-        window=RateWindow(
-            name=row["name"],
-            limit=row["quota"],
-            remaining=row["remaining"],
-            resets_at=row["resets_at"],
-            reason=row["reason"],
-        ),
-        seen_at=row["seen_at"],
-        used_since=int(row["used_since"]),
-        drift=int(row["drift_left"]),
-    )
-
-
 def kind_of(endpoint: str) -> CallKind:
     """What a call of an endpoint spends."""
     return CallKind.READ if endpoint.startswith("GET ") else CallKind.POST
-
-
-# What every decision asks is built once: building a statement takes longer than its answer.
-_USED_SINCE = (
-    select(func.count())
-    .select_from(CALLS)
-    .where(
-        CALLS.c.profile_id == RATES.c.profile_id,
-        CALLS.c.state.in_((CallState.RESERVED, CallState.UNKNOWN)),
-        CALLS.c.endpoint == RATES.c.endpoint,
-        CALLS.c.at > RATES.c.seen_at,
-    )
-    .scalar_subquery()
-)
-_RECORDED_SINCE = (
-    select(func.coalesce(func.sum(CALLS.c.units), 0))
-    .where(
-        CALLS.c.profile_id.is_(None),
-        or_(
-            and_(CALLS.c.kind == CallKind.READ, RATES.c.endpoint.startswith("GET ")),
-            and_(CALLS.c.kind == CallKind.POST, not_(RATES.c.endpoint.startswith("GET "))),
-        ),
-        CALLS.c.state == CallState.EXTERNAL,
-        CALLS.c.at > bindparam("now", type_=Moment()) - literal(timedelta(hours=24)),
-        CALLS.c.created_at > RATES.c.updated_at,
-    )
-    .scalar_subquery()
-)
-# What was recorded as used elsewhere since X spoke explains as much of the drift.
-_DRIFT_LEFT = case((RATES.c.drift == 0, 0), else_=func.greatest(0, RATES.c.drift - _RECORDED_SINCE))
-_OPEN_WINDOWS = select(RATES, _USED_SINCE.label("used_since"), _DRIFT_LEFT.label("drift_left")).where(
-    RATES.c.profile_id == any_(bindparam("profile_ids", type_=ARRAY(Uuid))),
-    RATES.c.resets_at > bindparam("now"),
-)
 
 
 def _calls_since() -> Select[Any]:
@@ -272,7 +212,7 @@ def _keep() -> Insert:
         .table_valued("profile_id", "name", "quota", "remaining", "resets_at", "drift", "reason", name="told")
         .render_derived()
     )
-    fields = ("quota", "remaining", "resets_at", "seen_at", "drift", "reason")
+    fields = ("quota", "remaining", "resets_at", "seen_at", "drift", "reason", "app")
     columns = ["profile_id", "endpoint", "name", *fields]
     endpoint, seen_at = bindparam("endpoint", type_=Text), bindparam("seen_at", type_=Moment())
     said = select(
@@ -285,7 +225,8 @@ def _keep() -> Insert:
         seen_at,
         told.c.drift,
         told.c.reason,
-    )
+        PROFILES.c.app,
+    ).join_from(told, PROFILES, PROFILES.c.id == told.c.profile_id)
     statement = upsert(RATES).from_select(columns, said)
     return statement.on_conflict_do_update(
         index_elements=[RATES.c.profile_id, RATES.c.endpoint, RATES.c.name],

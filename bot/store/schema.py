@@ -13,13 +13,14 @@ from bot.store.rows.base import METADATA
 
 # The newest migration; a test compares it with alembic's own head, so that commands which only
 # look need not load alembic.
-HEAD = "0013"
+HEAD = "0014"
 UPGRADE = "run: alembic upgrade head"
 _REVISION = text("SELECT version_num FROM alembic_version")
 
 # What each `ON CONFLICT` in the store relies on; a test finds the upserts and compares.
 UPSERT_TARGETS: dict[str, tuple[str, ...]] = {
     "api_usage_tracking": ("date", "api_type"),
+    "app_usage": ("app", "date"),
     "bot_config": ("key",),
     "credentials": ("profile_id",),
     "leases": ("profile_id",),

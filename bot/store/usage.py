@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,13 +29,15 @@ from sqlalchemy.exc import ProgrammingError
 
 from bot.core.errors import RowUnreadable, UsageUnreadable
 from bot.core.model import ProfileId
-from bot.core.spending.limits import STARTS_WINDOW, Spent, Usage, month_start
+from bot.core.spending.limits import STARTS_WINDOW, Scope, Spent, Usage, month_start
 from bot.core.states import CallKind, CallState
 from bot.store.decisions import DecisionTable
 from bot.store.foundations import SUM_AGAIN
 from bot.store.odd_rows import odd_rows_named
-from bot.store.rates import RateTable
+from bot.store.open_windows import open_windows
+from bot.store.rows.posting import PROFILES
 from bot.store.rows.spending import CALLS, DAILY_USAGE
+from bot.store.shared_usage import SharedReader, newest_first
 
 
 @dataclass(frozen=True)
@@ -44,24 +47,33 @@ class UsageReader:
     connection: Connection
     profile_ids: Sequence[ProfileId]
     now: datetime
+    shared: AbstractSet[Scope] = frozenset()
 
     def read(self) -> Mapping[ProfileId | None, Usage]:
         """The use of each, and under None that of nobody in particular, which counts for everyone."""
+        everybodys = self._everybodys()
         day, months, last = self._posts_of_a_day(), self._months(), self._last_posts()
-        cost, tokens = self._money()
-        seen = RateTable(self.connection).seen(self.profile_ids, now=self.now)
+        apps: dict[ProfileId | None, str | None] = {one: app for one, (app, _) in last.items()}
+        seen = open_windows(self.connection, self.profile_ids, apps, now=self.now)
         starts = tuple(DecisionTable(self.connection).starts(since=self.now - STARTS_WINDOW))
+        shared = SharedReader(self.connection, self.now, self.shared).read(apps.values())
         whose: list[ProfileId | None] = [*self.profile_ids, None]
         return {
             one: Usage(
-                posts=day[None] if one is None else _newest_first(day[one], day[None]),
-                posts_month=sum(months[owner, CallKind.POST] for owner in {one, None}),
-                reads_month=sum(months[owner, CallKind.READ] for owner in {one, None}),
-                cost_month=cost,
-                tokens_day=tokens,
-                last_post_at=None if one is None else last.get(one),
+                posts=day[None] if one is None else newest_first(day[one], day[None]),
+                posts_month=sum(months[owner, CallKind.POST].units for owner in {one, None}),
+                reads_month=sum(months[owner, CallKind.READ].units for owner in {one, None}),
+                cost_month=everybodys.cost,
+                own_cost_month=sum(
+                    (months[owner, kind].cost for owner in {one, None} for kind in CallKind), Decimal(0)
+                ),
+                tokens_day=everybodys.tokens,
+                last_post_at=None if one is None else last[one][1],
                 seen=() if one is None else seen[one],
                 starts=starts,
+                app_id=apps.get(one),
+                app=shared.of_app(apps.get(one)),
+                in_all=shared.of_all(everybodys.posts, everybodys.reads),
             )
             for one in whose
         }
@@ -73,21 +85,40 @@ class UsageReader:
             found[owner] += (Spent(at=at, units=int(units)),)
         return found
 
-    def _months(self) -> Mapping[tuple[ProfileId | None, CallKind], int]:
-        found = defaultdict[tuple[ProfileId | None, CallKind], int](int)
+    def _months(self) -> Mapping[tuple[ProfileId | None, CallKind], _Month]:
+        found = defaultdict[tuple[ProfileId | None, CallKind], _Month](_Month)
         values = {"profile_ids": self.profile_ids, "start": month_start(self.now)}
-        for owner, kind, units in self.connection.execute(_MONTHS, values):
-            found[owner, kind] = int(units)
+        for owner, kind, units, cost in self.connection.execute(_MONTHS, values):
+            found[owner, kind] = _Month(int(units), Decimal(cost))
         return found
 
-    def _last_posts(self) -> Mapping[ProfileId, datetime]:
+    def _last_posts(self) -> Mapping[ProfileId, tuple[str | None, datetime | None]]:
+        """Each profile's app, and when it last posted."""
         rows = self.connection.execute(_LAST_POSTS, {"profile_ids": self.profile_ids})
-        return {ProfileId(owner): at for owner, at in rows}
+        return {ProfileId(owner): (app, at) for owner, app, at in rows}
 
-    def _money(self) -> tuple[Decimal, int]:
+    def _everybodys(self) -> _Everybodys:
         values = {"first": month_start(self.now).date(), "today": self.now.date()}
-        cost, tokens = self.connection.execute(_MONEY, values).one()
-        return Decimal(cost), int(tokens)
+        cost, tokens, posts, reads = self.connection.execute(_EVERYBODYS, values).one()
+        return _Everybodys(cost=Decimal(cost), tokens=int(tokens), posts=int(posts), reads=int(reads))
+
+
+@dataclass(frozen=True)
+class _Month:
+    """What a profile spent of one kind since the first of the month."""
+
+    units: int = 0
+    cost: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class _Everybodys:
+    """What the daily rows say: all of the month, and the day's tokens."""
+
+    cost: Decimal
+    tokens: int
+    posts: int
+    reads: int
 
 
 @contextmanager
@@ -104,10 +135,6 @@ def readable(connection: Connection) -> Iterator[None]:
         raise UsageUnreadable(
             f"usage can't be read: {first}; nothing is posted", fix="run: alembic upgrade head"
         ) from error
-
-
-def _newest_first(own: Sequence[Spent], everyones: Sequence[Spent]) -> tuple[Spent, ...]:
-    return tuple(sorted((*own, *everyones), key=lambda one: one.at, reverse=True))
 
 
 # What every decision asks is built once: building a statement takes longer than its answer.
@@ -151,21 +178,24 @@ def _last_posts() -> Select[Any]:
         .limit(1)
         .lateral("last")
     )
-    return select(owner.c.id, last.c.at).select_from(owner.join(last, true()))
+    known = owner.outerjoin(PROFILES, PROFILES.c.id == owner.c.id).outerjoin(last, true())
+    return select(owner.c.id, PROFILES.c.app, last.c.at).select_from(known)
 
 
 _DAY, _LAST_POSTS = _day(), _last_posts()
 _MONTHS = (
-    select(CALLS.c.profile_id, CALLS.c.kind, func.sum(CALLS.c.units))
+    select(CALLS.c.profile_id, CALLS.c.kind, func.sum(CALLS.c.units), func.sum(CALLS.c.cost_usd))
     .where(
-        CALLS.c.kind.in_((CallKind.POST, CallKind.READ)),
+        CALLS.c.kind.in_(tuple(CallKind)),
         _COUNTS,
         CALLS.c.at >= bindparam("start", type_=CALLS.c.at.type),
         _THEIRS,
     )
     .group_by(CALLS.c.profile_id, CALLS.c.kind)
 )
-_MONEY = select(
+_EVERYBODYS = select(
     func.coalesce(func.sum(DAILY_USAGE.c.cost_usd), Decimal(0)),
     func.coalesce(func.sum(DAILY_USAGE.c.tokens_used).filter(DAILY_USAGE.c.date == bindparam("today")), 0),
+    func.coalesce(func.sum(DAILY_USAGE.c.tweets_posted), 0),
+    func.coalesce(func.sum(DAILY_USAGE.c.reads_made), 0),
 ).where(DAILY_USAGE.c.date >= bindparam("first"))

@@ -8,6 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+# The limits that are amounts of US dollars.
+OF_MONEY = frozenset({"budget_usd", "budget_pace", "profile_budget_usd"})
+
 
 def to_json(value: Mapping[str, Any]) -> str:
     """One line of JSON; amounts of money as exact strings, moments as ISO 8601 in UTC."""
@@ -24,7 +27,7 @@ def amount(name: str | None, value: Decimal | None) -> int | str | None:
     """What is used or left of a limit: money exactly, anything else a whole number."""
     if value is None:
         return None
-    return money(value) if name in {"budget_usd", "budget_pace"} else int(value)
+    return money(value) if name in OF_MONEY else int(value)
 
 
 def _plain(value: object) -> str:

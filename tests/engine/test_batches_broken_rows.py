@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from bot.core.model import Posted, Profile
+from bot.core.posting.post import Post
 from bot.engine.outcomes import OutcomeKind
 from bot.engine.posting.batches import publish_ready
 from bot.engine.posting.posting_engine import tick
@@ -66,10 +67,10 @@ class HeldX(ScriptedX):
 
     may: threading.Event | None = None
 
-    def create_post(self, text: str, *, reply_to: str | None = None) -> Posted:
+    def create_post(self, post: Post) -> Posted:
         assert self.may is not None
         assert self.may.wait(30)
-        return super().create_post(text, reply_to=reply_to)
+        return super().create_post(post)
 
 
 def test_a_call_under_way_is_waited_for_and_recorded(town: Town) -> None:

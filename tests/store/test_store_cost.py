@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL, Connection, event, text
 
 from bot.core.model import Plan, Profile, SlotId, TweetId
-from bot.core.spending.limits import CREATE_POST
+from bot.core.spending.limits import CREATE_POST, Scope
 from bot.core.states import TweetStatus
 from bot.core.work import LookAhead
 from bot.store.manager import DatabaseManager, StoreTransaction
@@ -68,7 +68,8 @@ def old(postgres_url: URL, template: str) -> Iterator[tuple[DatabaseManager, Pro
             tx.tweets.add(a_posted(profile.id, f"recent-{n}", posted_at=NOW - n * HOUR, fencing=2**40 + n))
             tx.ledger.reserve(a_call(profile.id, at=NOW - n * HOUR))
             tx.decisions.record(a_decision(profile.id, at=NOW - n * HOUR))
-        tx.rates.saw(profile.id, CREATE_POST, [a_window()], now=NOW - HOUR)
+        tx.profiles.use_app(profile.id, "app")
+        tx.rates.saw(profile.id, CREATE_POST, [a_window(), a_window("24h_app")], now=NOW - HOUR)
     admin(url, "VACUUM ANALYZE")
     yield manager, profile, plan
     manager.close()
@@ -80,6 +81,9 @@ Look = Callable[[StoreTransaction, Profile, Plan], object]
 LOOKS: dict[str, Look] = {
     "usage": lambda tx, p, _: tx.ledger.usage(p.id, now=NOW),
     "usage of nobody": lambda tx, _p, _: tx.ledger.usage(None, now=NOW),
+    "usage of an app and of all": lambda tx, p, _: tx.ledger.usage(
+        p.id, now=NOW, shared={Scope.APP, Scope.ALL}
+    ),
     "orphans": lambda tx, p, _: tx.ledger.orphans(p.id, before=NOW),
     "calls of a tweet": lambda tx, _p, _: tx.ledger.of_tweet(TweetId(uuid.uuid4())),
     "drift": lambda tx, p, _: tx.rates.saw(p.id, CREATE_POST, [a_window()], now=NOW),

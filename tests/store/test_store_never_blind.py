@@ -27,6 +27,12 @@ DAMAGE = {
     "trigger dropped": ("DROP TRIGGER keep_daily_rows ON api_calls", "keep_daily_rows"),
     "trigger disabled": ("ALTER TABLE api_calls DISABLE TRIGGER keep_daily_rows", "keep_daily_rows"),
     "every trigger disabled": ("ALTER TABLE api_calls DISABLE TRIGGER USER", "keep_daily_rows"),
+    "an app's trigger disabled": (
+        "ALTER TABLE api_calls DISABLE TRIGGER keep_app_usage_at_update",
+        "keep_app_usage",
+    ),
+    "an app's trigger dropped": ("DROP TRIGGER keep_app_usage_at_insert ON api_calls", "keep_app_usage"),
+    "apps renamed": ("ALTER TABLE app_usage RENAME TO elsewhere", "the table app_usage is missing"),
     "trigger for replicas only": (
         "ALTER TABLE api_calls ENABLE REPLICA TRIGGER keep_daily_rows",
         "keep_daily_rows",
@@ -36,7 +42,10 @@ DAMAGE = {
     "windows renamed": ("ALTER TABLE rate_windows RENAME TO elsewhere", "rate_windows"),
     "decisions renamed": ("ALTER TABLE decisions RENAME TO elsewhere", "decisions"),
 }
-MENDED_BY_SQL = ("constraint dropped", "trigger dropped", "trigger disabled", "every trigger disabled")
+MENDED_BY_SQL = (
+    *("constraint dropped", "trigger dropped", "trigger disabled", "every trigger disabled"),
+    *("an app's trigger disabled", "an app's trigger dropped"),
+)
 
 
 def by_hand(url: URL, fix: str) -> None:
@@ -88,6 +97,7 @@ def test_the_printed_mend_mends(
         tx.ledger.reserve(a_call(profile.id, at=NOW))
         assert tx.ledger.usage(profile.id, now=NOW).posts_month == 2
         assert tx.connection.scalar(text("SELECT sum(tweets_posted) FROM api_usage_tracking")) == 2
+        assert tx.connection.scalar(text("SELECT sum(tweets_posted) FROM app_usage")) == 2
 
 
 @pytest.mark.parametrize("how", ["daily table renamed", "ledger renamed"])

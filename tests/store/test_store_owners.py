@@ -21,7 +21,9 @@ from tests.store.rows import NOW, daily_rows, ledger_sums, one_row_everywhere
 from tests.support.supabase import GRANT_EVERYTHING, signed_in
 
 # Tables in which nobody who is signed in sees a row: of no profile, or of what nobody else may have.
-WORKERS_OWN = {"alembic_version", "api_usage_tracking", "bot_config", "credentials", "workers"}
+WORKERS_OWN = {
+    *("alembic_version", "api_usage_tracking", "app_usage", "bot_config", "credentials", "workers"),
+}
 WRITES = ("INSERT", "UPDATE", "DELETE")
 
 Users = dict[str, tuple[ProfileId, UUID]]

@@ -202,6 +202,7 @@ def test_a_deleted_profile_takes_its_rows_along_but_not_what_is_not_its_own(mana
     assert {table for table, count in left.items() if count} == {
         "api_calls",
         "api_usage_tracking",
+        "app_usage",
         "workers",
     }
 

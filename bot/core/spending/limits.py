@@ -21,7 +21,19 @@ from bot.core.spending.gauges import (
     month_start,
     next_month,
 )
-from bot.core.spending.usage import CREATE_POST, MOST, Gauge, Limits, Seen, Spent, Usage, Wanted
+from bot.core.spending.usage import (
+    CREATE_POST,
+    MOST,
+    Gauge,
+    Limits,
+    Scope,
+    Seen,
+    SharedCaps,
+    SharedUsage,
+    Spent,
+    Usage,
+    Wanted,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +65,7 @@ class Wait:
 
 
 Verdict = Allow | Wait
+_WHOSE = {Scope.PROFILE: "", Scope.APP: ", the app's", Scope.ALL: ", in all"}
 _REFUSALS = frozenset({"x_keys", "x_credits", "x_block", "x_usage_cap"})
 
 
@@ -61,13 +74,16 @@ def decide(usage: Usage, limits: Limits, now: datetime, wanted: Wanted = ONE_POS
 
     Args:
         usage: what the rows say was used.
-        limits: the account's caps.
+        limits: the account's caps, and those that it shares with others.
         now: the aware moment of the decision.
         wanted: the call; one plain post when left out.
 
     Returns:
         `Allow`, or `Wait` with the moment, exact to the second, at which the same call is allowed
         if nothing else is spent until then.
+
+    Raises:
+        UsageUnreadable: a limit is set whose use was not read.
     """
     gauges = gauge_limits(usage, limits, now, wanted)
     closed = [gauge for gauge in gauges if gauge.closed]
@@ -106,7 +122,7 @@ def _say(gauge: Gauge) -> str:
     if gauge.name in _REFUSALS and gauge.closed:
         return f"{gauge.name}: X refused ({gauge.window}); `resume` tries again at once"
     cap = "no cap" if gauge.cap is None else f"{_figure(gauge.used)} of {_figure(gauge.cap)} used"
-    return f"{gauge.name}: {cap} ({gauge.window})"
+    return f"{gauge.name}: {cap} ({gauge.window}{_WHOSE[gauge.scope]})"
 
 
 def _figure(value: Decimal) -> str:
@@ -128,7 +144,10 @@ __all__ = [
     "Allow",
     "Gauge",
     "Limits",
+    "Scope",
     "Seen",
+    "SharedCaps",
+    "SharedUsage",
     "Spent",
     "Usage",
     "Verdict",

@@ -13,14 +13,14 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 
 from bot.core.codes import DecisionKind
 from bot.core.errors import BotError, OutcomeUnknown, ServiceError
 from bot.core.model import Made, Posted, ProfileId, Ready, Tweet
 from bot.core.posting.post import post_of
 from bot.core.posting.snowflakes import newest_believed
-from bot.core.spending.limits import CREATE_POST, Allow, Usage, decide
+from bot.core.spending.limits import CREATE_POST, Allow, decide
+from bot.core.spending.tally import Tally
 from bot.core.states import Mode
 from bot.engine.context import ProfileContext, Services
 from bot.engine.decisions import weighed
@@ -32,9 +32,6 @@ from bot.ports import Transaction
 
 # Answers that come within so many seconds of another are recorded together.
 TOGETHER = 0.1
-
-# To the millionth, as the ledger keeps its sums.
-NOTHING = Decimal("0.000000")
 
 Answer = Posted | ServiceError
 
@@ -148,16 +145,16 @@ class _Batch:
     def _weigh(self, claimed: Mapping[ProfileId, Ready], now: datetime) -> Mapping[ProfileId, Intent]:
         """The intents that limits allow, each weighed after what those before it reserve."""
         tx, agent = self.tx, self.services.limits
-        usages = tx.ledger.usages(list(claimed), now=now)
-        spent = NOTHING
+        usages = agent.usages(tx, list(claimed), now)
+        reserved = Tally()
         intents = {}
         for profile_id, ready in claimed.items():
             wanted = agent.want_post(tx, ready.tweet.text, spaced=True)
-            usage = _with_spent(usages[profile_id], spent)
+            usage = reserved.onto(usages[profile_id], now)
             verdict = decide(usage, agent.limits_with(tx, ready.plan), now, wanted)
             if not isinstance(verdict, Allow):
                 continue
-            spent += wanted.cost_usd
+            reserved = reserved.plus(usage.app_id, wanted)
             intents[profile_id] = Intent(
                 lease=ready.lease,
                 tweet=ready.tweet,
@@ -193,10 +190,6 @@ class _Batch:
             ]
         )
         return {one: replace(intent, tweet=sending[intent.tweet.id]) for one, intent in intents.items()}
-
-
-def _with_spent(usage: Usage, spent: Decimal) -> Usage:
-    return replace(usage, cost_month=usage.cost_month + spent) if spent else usage
 
 
 def _record_all(services: Services, answered: Sequence[Sent]) -> Iterator[tuple[Sent, Outcome | None]]:

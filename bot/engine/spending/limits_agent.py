@@ -14,11 +14,12 @@ from uuid import UUID
 
 from bot.core.codes import ErrorCode
 from bot.core.content.text import links
-from bot.core.errors import Fatal, Retryable, ServiceError, SettingError
+from bot.core.errors import Fatal, Retryable, ServiceError
 from bot.core.model import Call, CallId, Plan, Profile, ProfileId, TweetId
 from bot.core.rates import RateWindow
-from bot.core.spending.limits import CREATE_POST, EVERY_ENDPOINT, MOST, Limits, Usage, Verdict, Wanted, decide
-from bot.core.spending.pricing import MOST_USD, PriceList, amount_of, entries, with_overrides
+from bot.core.spending.caps import caps_with_overrides
+from bot.core.spending.limits import CREATE_POST, EVERY_ENDPOINT, Limits, Usage, Verdict, Wanted, decide
+from bot.core.spending.pricing import PriceList, with_overrides
 from bot.core.spending.usage import ModelUsage
 from bot.core.states import CallKind, CallState
 from bot.ports import Transaction
@@ -42,7 +43,6 @@ _WINDOW_OF: Mapping[str, str] = {
 }
 # `bot_config` key: the operator attests that the account owns the developer app.
 OWNS_APP = "owns_app"
-_CAPS = ("posts_15min", "posts_24h", "posts_month", "reads_month", "tokens_day")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +85,7 @@ class LimitsAgent:
 
     def limits_with(self, tx: Transaction, plan: Plan | None) -> Limits:
         """The caps in force for a profile with this plan, and what the plan would spend."""
-        caps = self._with_overrides(tx.config.get("caps"))
+        caps = self._caps(tx)
         if plan is None:
             return caps
         prices = self.prices(tx)
@@ -100,7 +100,13 @@ class LimitsAgent:
         Raises:
             UsageUnreadable: they say nothing, and so nothing may be spent.
         """
-        return tx.ledger.usage(profile_id, now=now)
+        return tx.ledger.usage(profile_id, now=now, shared=self._caps(tx).shared)
+
+    def usages(
+        self, tx: Transaction, profile_ids: Sequence[ProfileId], now: datetime
+    ) -> Mapping[ProfileId | None, Usage]:
+        """What the rows say of each of these profiles; raises as `usage` does."""
+        return tx.ledger.usages(profile_ids, now=now, shared=self._caps(tx).shared)
 
     def judge(self, tx: Transaction, profile_id: ProfileId | None, wanted: Wanted, now: datetime) -> Verdict:
         """Decides about one call; call it after `tx.ledger.lock()` when a reservation follows."""
@@ -201,22 +207,8 @@ class LimitsAgent:
             tx.rates.saw(profile.id, where, [window], now=now)
         return drift
 
-    def _with_overrides(self, overrides: object) -> Limits:
-        changes: dict[str, object] = {}
-        for name, value in entries("caps", overrides, like='{"posts_24h": 17}'):
-            if value is None and name in {"budget_usd", *_CAPS}:
-                changes[name] = None
-            elif name == "budget_usd" and (amount := amount_of(value)) is not None:
-                changes[name] = amount
-            elif name in _CAPS and type(value) is int and 0 <= value <= MOST:
-                changes[name] = value
-            else:
-                raise SettingError(
-                    f"bot_config caps: {name!r}: {value!r} is not a cap",
-                    fix=f"use whole numbers from 0 to {MOST} or null for {', '.join(_CAPS)}, "
-                    f"an amount from 0 to {MOST_USD} for budget_usd",
-                )
-        return replace(self.caps, **changes)  # type: ignore[arg-type]  # each value was checked for its name
+    def _caps(self, tx: Transaction) -> Limits:
+        return caps_with_overrides(self.caps, tx.config.get("caps"))
 
 
 def _block(error: ServiceError, endpoint: str, now: datetime) -> tuple[str, RateWindow] | None:

@@ -50,6 +50,7 @@ PROFILES = Table(
     Column("paused", Boolean, nullable=False, server_default=sql_text("false")),
     Column("pause_reason", Text),
     *stamped(),
+    Column("app", Text),
     UniqueConstraint("auth_user_id"),
     UniqueConstraint("x_user_id"),
 )

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -48,6 +49,18 @@ DAILY_USAGE = Table(
     finite("cost_usd"),
 )
 
+# What one X app was used for on one UTC day, '' for an app that isn't known: sums as above.
+APP_USAGE = Table(
+    "app_usage",
+    METADATA,
+    Column("date", Date, nullable=False),
+    Column("app", Text, nullable=False),
+    Column("tweets_posted", BigInteger, nullable=False, server_default=sql_text("0")),
+    Column("reads_made", BigInteger, nullable=False, server_default=sql_text("0")),
+    *stamped(),
+    PrimaryKeyConstraint("app", "date"),
+)
+
 # The ledger: one row a call, reserved before it is made.
 CALLS = Table(
     "api_calls",
@@ -65,6 +78,7 @@ CALLS = Table(
     Column("at", Moment(), nullable=False),
     Column("note", Text),
     *stamped(),
+    Column("app", Text),
     CheckConstraint("units >= 0 AND tokens >= 0 AND cost_usd >= 0", name="amounts"),
     of_the_same_profile("tweet_id", "tweets", ondelete="SET NULL (tweet_id)"),
     moments("at"),
@@ -84,6 +98,13 @@ CALLS = Table(
         sql_text("at DESC"),
         postgresql_where=sql_text("state = 'released'"),
     ),
+    Index(
+        "ix_api_calls_recent",
+        "kind",
+        sql_text("at DESC"),
+        postgresql_include=["app", "units", "endpoint"],
+        postgresql_where=sql_text("state <> 'released'"),
+    ),
     Index("ix_api_calls_tweet_id", "tweet_id"),
     Index("ix_api_calls_open", "state", "at", postgresql_where=sql_text("state IN ('reserved', 'unknown')")),
 )
@@ -102,7 +123,9 @@ RATES = Table(
     Column("drift", Integer, nullable=False, server_default=sql_text("0")),
     Column("reason", Text, nullable=False, server_default=""),
     *stamped(),
+    Column("app", Text),
     moments("resets_at", "seen_at"),
+    Index("ix_rate_windows_app", "app", postgresql_where=sql_text("name = '24h_app'")),
 )
 
 # What one tick decided; the same decision again only counts up.
