@@ -2,7 +2,9 @@
 
 Prints one row a campaign and ends with 1 when a tweet is live twice, lost, or differs from its row.
 `--schedules` plays random fault schedules over the engine on a virtual clock; the same seed draws
-the same ones, and one that goes wrong is printed whole.
+the same ones, and one that goes wrong is printed whole. `--profiles 20` does all of it to so many
+accounts that post at the same moments, with trouble in some of them, and also ends with 1 when a run of
+some length never met one of the cases that it names.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from time import monotonic
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.servers import start_postgres  # noqa: E402 - the path comes first
+from benchmarks import faults_town  # noqa: E402 - the path comes first
+from benchmarks.servers import start_postgres  # noqa: E402 - same
 from bot.sandbox import Sandbox  # noqa: E402 - same
 from bot.store.manager import DatabaseManager  # noqa: E402 - same
 from tests.engine.schedules import play_many  # noqa: E402 - same
@@ -51,7 +54,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="draws the moments; 1")
     parser.add_argument("--schedules", type=int, default=0, help="how many fault schedules are played; 0")
     parser.add_argument("--storm", action="store_true", help="X loses calls and answers meanwhile")
+    parser.add_argument("--profiles", type=int, default=1, help="how many accounts share the worker; 1")
     options = parser.parse_args(arguments)
+    return 1 if (one(options) if options.profiles == 1 else several(options)) else 0
+
+
+def several(options: argparse.Namespace) -> int:
+    """Runs the campaigns over several profiles; returns how much is wrong or was never met."""
+    profiles, seed, wrong = options.profiles, options.seed, 0
+    if options.schedules:
+        wrong += faults_town.schedules(profiles, options.schedules, seed)
+    if options.kills:
+        wrong += faults_town.kills(profiles, options.kills, seed, storm=options.storm)
+    if options.pauses:
+        wrong += faults_town.pauses(profiles, options.pauses, seed)
+    return wrong
+
+
+def one(options: argparse.Namespace) -> int:
+    """Runs the campaigns over one profile; returns how much is wrong."""
     wrong = 0
     if options.schedules:
         wrong += play_schedules(options.schedules, options.seed)
@@ -65,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if options.pauses:
         wrong += campaign("pauses", options.seed, lambda rig: pause(rig, options.pauses, options.seed))
-    return 1 if wrong else 0
+    return wrong
 
 
 def kill(rig: Rig, slots: int, kills: int, seed: int, *, storm: bool) -> Tally:

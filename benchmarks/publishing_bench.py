@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -39,6 +39,7 @@ from bot.store.manager import DatabaseManager
 from bot.store.rows.posting import PLANS, SLOTS, TWEETS
 from bot.writer.offline import OfflineWriter
 from bot.x.client import NOISY_LOGGERS, XClient
+from bot.x.connection import Lines
 
 # The program's own.
 POOL_SIZE = 5
@@ -201,11 +202,11 @@ def open_bench(*, profiles: int, threads: int, latency_ms: int) -> Iterator[Benc
             counter=StatementCounter.of(manager),
             pool=stack.enter_context(ThreadPoolExecutor(threads)),
             clients=[x.bare_client(f"bare_{number}") for number in range(threads)],
-            contexts=_contexts(x, manager, profiles),
+            contexts=_contexts(x, manager, profiles, stack.enter_context(closing(Lines(60.0, kept=threads)))),
         )
 
 
-def _contexts(x: LocalX, manager: DatabaseManager, profiles: int) -> Sequence[ProfileContext]:
+def _contexts(x: LocalX, manager: DatabaseManager, profiles: int, lines: Lines) -> Sequence[ProfileContext]:
     clock = SystemClock()
     services = Services(
         database=manager,
@@ -223,7 +224,7 @@ def _contexts(x: LocalX, manager: DatabaseManager, profiles: int) -> Sequence[Pr
             ProfileContext.of(
                 services,
                 profile=_profile(manager, f"profile_{number}", account["user_id"]),
-                x=XClient(**account["keys"], base_url=x.base_url, clock=clock.now),
+                x=XClient(**account["keys"], base_url=x.base_url, lines=lines, clock=clock.now),
                 sources=SourceReader((), clock=clock.now, cache=MemoryCache(monotonic)),
                 writer=OfflineWriter(rng),
                 rng=rng,

@@ -25,6 +25,7 @@ from bot.x.keys import app_id, token_user_id
 if TYPE_CHECKING:
     from bot.ports import Sources, Transaction, Writer, X
     from bot.store.cache import MemoryCache, RedisCache
+    from bot.x.connection import Lines
 
 ADD_KEYS = "save them: python -m bot accounts add"
 
@@ -216,6 +217,13 @@ class Accounts:
             cache=self.cache,
         )
 
+    @cached_property
+    def lines(self) -> Lines:
+        """What the calls of all accounts go over."""
+        from bot.x.connection import Lines
+
+        return Lines(2 * self.settings.x_timeout_seconds, kept=self.settings.bot_calls_at_once)
+
     def client(self, keys: Mapping[str, str]) -> X:
         """The account on X that these keys act for."""
         from bot.x.client import XClient
@@ -226,13 +234,14 @@ class Accounts:
             base_url=self.x_base_url,
             connect_timeout=min(5.0, timeout),
             read_timeout=timeout,
+            lines=self.lines,
             clock=self.services.clock.now,
         )
 
     def close(self) -> None:
         """Closes what was opened."""
-        if "cache" in vars(self):
-            self.cache.close()
+        for name in vars(self).keys() & {"cache", "lines"}:
+            getattr(self, name).close()
 
     def _own_of(self, rows: Sequence[tuple[Profile, str | None]]) -> Profile | None:
         """The profile that the environment's keys serve, where there are any or none are needed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
@@ -197,12 +198,12 @@ def _clock(bot: Bot) -> Check:
     """Compares with X's clock: OAuth refuses signatures of a clock that is minutes off."""
     import requests
 
-    from bot.x.connection import Deadline, LineAdapter
+    from bot.x.connection import Lines
 
     place = Redaction(())(bot.accounts.x_base_url)
     try:
-        with Deadline(CLOCK_SECONDS) as deadline, requests.Session() as session:
-            session.mount(bot.accounts.x_base_url, LineAdapter(deadline))
+        with closing(Lines(CLOCK_SECONDS)) as lines, requests.Session() as session, lines.call():
+            session.mount(bot.accounts.x_base_url, lines)
             answer = session.head(bot.accounts.x_base_url, timeout=CLOCK_SECONDS, allow_redirects=False)
         theirs: datetime = parsedate_to_datetime(answer.headers["Date"])
     except (requests.RequestException, KeyError, ValueError):

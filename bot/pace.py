@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 from bot.bootstrap import Bot, open_bot
 from bot.core.codes import DecisionKind, ErrorCode, Ruling
 from bot.core.content.drafts import Draft, DraftRequest
-from bot.core.content.text import weigh
+from bot.core.content.guard import judge
 from bot.core.errors import BotError, SettingError, WriterFailed
 from bot.core.model import Plan, Profile, TweetId
 from bot.core.posting.schedule import SlotWish
 from bot.core.spending.usage import ModelUsage
 from bot.core.states import SlotStatus
+from bot.engine.slots import move_slot
 from bot.ports import Transaction, Writer
 from bot.settings import Settings
 
@@ -124,7 +125,7 @@ class _Pace:
             *tx.slots.overdue(profile.id, now=now),
             *tx.slots.upcoming(profile.id, after=now, before=far),
         ):
-            tx.slots.move(slot.id, SlotStatus.EXPIRED, reason="left by an earlier run of the sandbox")
+            move_slot(tx, slot.id, SlotStatus.EXPIRED, reason="left by an earlier run of the sandbox")
 
     def _tell(self, tx: Transaction, profile: Profile) -> None:
         last = tx.tweets.last_posted(profile.id)
@@ -171,7 +172,7 @@ class Endless:
         for _ in range(_TRIES):
             draft = self._inner.write(replace(request, avoid=avoid))
             text = f"Said again at {self._now():%H:%M:%S on %d %b}: {draft.text}"
-            if weigh(text).valid:
+            if judge(text).valid:
                 return replace(draft, text=text)
             avoid = (draft.text, *avoid)
         raise WriterFailed("every sentence is too long to be said again", code=ErrorCode.SOURCES_USED_UP)

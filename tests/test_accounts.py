@@ -14,6 +14,7 @@ from sqlalchemy import URL, event, text
 from bot.bootstrap import Bot, open_bot
 from bot.core.errors import Fatal, SettingError
 from bot.core.model import Profile
+from bot.core.posting.post import Post
 from bot.core.states import Mode
 from bot.encryption import Cipher, new_secret_key
 from bot.held_keys import KeySource
@@ -73,7 +74,7 @@ def test_every_profile_posts_as_itself(opened: Open, local_x: Sandbox) -> None:
     own = bot.identify()
     ada, bob = save(bot, local_x, "ada"), save(bot, local_x, "bob")
     for profile in (own, ada, bob):
-        bot.accounts.context(profile).x.create_post(f"I am {profile.handle}")
+        bot.accounts.context(profile).x.create_post(Post(text=f"I am {profile.handle}"))
 
     assert run_by(bot) == [own.handle, "ada", "bob"]
     assert {(post.account_id, post.text) for post in SandboxControl(local_x.base_url).posts()} == {
@@ -163,7 +164,7 @@ def test_a_profile_without_keys_is_not_run_and_posts_with_nobodys(opened: Open, 
 
     assert run_by(bot) == [own.handle]
     with pytest.raises(Fatal, match="there are no keys for @ada") as caught:
-        bot.accounts.context(ada).x.create_post("As whom?")
+        bot.accounts.context(ada).x.create_post(Post(text="As whom?"))
     assert "accounts add" in caught.value.fix
     assert SandboxControl(local_x.base_url).posts() == ()
 
@@ -177,9 +178,9 @@ def test_keys_that_can_not_be_read_harm_no_other_profile(opened: Open, local_x: 
 
     contexts = {one.handle: bot.accounts.context(one) for one in (own, ada, bob)}
     with pytest.raises(Fatal, match="encrypted by a key that BOT_SECRET_KEY doesn't list"):
-        contexts["ada"].x.create_post("Not sent")
+        contexts["ada"].x.create_post(Post(text="Not sent"))
     for other in (own, bob):
-        contexts[other.handle].x.create_post("Sent")
+        contexts[other.handle].x.create_post(Post(text="Sent"))
 
     assert {post.account_id for post in SandboxControl(local_x.base_url).posts()} == {
         own.x_user_id,
@@ -254,14 +255,14 @@ def test_one_accounts_keys_in_anothers_row_post_nothing(opened: Open, local_x: S
     run_by(bot)
 
     with pytest.raises(Fatal, match="the keys saved for @ada are another account's"):
-        bot.accounts.context(ada).x.create_post("As whom?")
+        bot.accounts.context(ada).x.create_post(Post(text="As whom?"))
 
 
 def test_every_call_of_an_account_without_keys_is_refused_before_x_is_asked() -> None:
     keyless = KeylessX("there are none", fix="add some")
     for call in (
         keyless.me,
-        lambda: keyless.create_post("text"),
+        lambda: keyless.create_post(Post(text="text")),
         lambda: keyless.lookup(["1"]),
         lambda: keyless.timeline("1"),
     ):

@@ -59,6 +59,7 @@ def _post_once(
         SettingError: the call itself was wrong.
     """
     from bot.bootstrap import open_bot
+    from bot.core.posting.post import Post
     from bot.engine.outcomes import Outcome, OutcomeKind
     from bot.engine.posting.posting_once import Wish, post_once
     from bot.engine.reports import report_usage
@@ -72,7 +73,8 @@ def _post_once(
             bot.announce()
             profile = bot.identify(options.profile)
             known = bot.known_profile(options.profile)
-            wish = Wish(texts=tuple(options.text or ()), topic=options.topic, queue=options.queue)
+            posts = tuple(Post(text=text) for text in options.text or ())
+            wish = Wish(posts=posts, topic=options.topic, queue=options.queue)
             outcome = post_once(bot.engine, profile, wish, watch=watch, say=say)
             room = None
             if outcome.kind is OutcomeKind.POSTED and not options.json:

@@ -153,6 +153,12 @@ class LeaseLost(BotError):
     default_code = "lease_lost"
 
 
+class RowChanged(BotError):
+    """A row is not what it was when its next state was decided."""
+
+    default_code = "row_changed"
+
+
 class ForbiddenTransition(BotError):
     """A state change that the state diagram does not draw."""
 

@@ -67,7 +67,7 @@ class Slot:
     """A planned moment to post.
 
     `due_at` is the moment in UTC; `local_date`, `local_time` and `timezone` are the wall-clock
-    wish it came from (None for a slot written by hand).
+    wish it came from (None for a slot written by hand). `revision` is as a tweet's.
     """
 
     id: SlotId
@@ -81,6 +81,7 @@ class Slot:
     topic: str | None = None
     format: str | None = None
     reason: str | None = None
+    revision: str | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "due_at", aware(self.due_at))
@@ -121,7 +122,8 @@ class Tweet:
     the first of them, where its id is believed: a call of this tweet made a younger one.
     `fencing` is the lease number of the last, `resends` how often a proven absence led to a second call.
     `absent_reads` counts looks at the timeline that were complete and did not show the text,
-    `inconclusive_reads` those in a row that proved nothing.
+    `inconclusive_reads` those in a row that proved nothing. `revision` names the row as it was
+    locked, over which the next state may be saved; what was only read has none.
     """
 
     id: TweetId
@@ -151,6 +153,7 @@ class Tweet:
     next_attempt_at: datetime | None = None
     reason: str | None = None
     created_at: datetime | None = None
+    revision: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,6 +216,41 @@ class Lease:
     fencing: int
     began: datetime
     ends: float
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPost:
+    """A live post of an account's by X's id, and when a row says that it was posted."""
+
+    x_tweet_id: str
+    posted_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """A post that goes out now, and what it is weighed and sent with.
+
+    Attributes:
+        tweet: the post.
+        lease: the right under which it is sent.
+        plan: the profile's active plan.
+        known: the account's newest posts that rows hold, newest first.
+    """
+
+    tweet: Tweet
+    lease: Lease
+    plan: Plan | None
+    known: tuple[KnownPost, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A post that X made: of which tweet, by which call, and under which lease."""
+
+    tweet_id: TweetId
+    x_tweet_id: str
+    call_id: CallId
+    fencing: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

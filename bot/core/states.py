@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.core.errors import ForbiddenTransition
 
@@ -126,6 +126,7 @@ CALL_TRANSITIONS: Mapping[CallState, frozenset[CallState]] = {
 }
 
 
+_State = TypeVar("_State", bound=StrEnum)
 _DIAGRAMS: Mapping[type[StrEnum], Mapping[Any, frozenset[Any]]] = {
     SlotStatus: SLOT_TRANSITIONS,
     TweetStatus: TWEET_TRANSITIONS,
@@ -144,3 +145,9 @@ def check_transition(current: StrEnum, wanted: StrEnum) -> None:
     drawn = diagram.get(current, frozenset()) if type(current) is type(wanted) else frozenset()
     if wanted not in drawn:
         raise ForbiddenTransition(f"{type(current).__name__}: {current} -> {wanted} is not allowed")
+
+
+def leading_to(wanted: _State) -> frozenset[_State]:
+    """The states from which the diagrams above draw an arrow to this one."""
+    diagram: Mapping[_State, frozenset[_State]] = _DIAGRAMS.get(type(wanted), {})
+    return frozenset(state for state, drawn in diagram.items() if wanted in drawn)

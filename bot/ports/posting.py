@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
-from bot.core.model import Lease, Plan, Profile, ProfileId, Slot, SlotId, Tweet, TweetId
+from bot.core.model import (
+    KnownPost,
+    Lease,
+    Made,
+    Plan,
+    Profile,
+    ProfileId,
+    Ready,
+    Slot,
+    SlotId,
+    Tweet,
+    TweetId,
+)
 from bot.core.posting.schedule import SlotWish
-from bot.core.states import SlotStatus, TweetStatus
+from bot.core.states import TweetStatus
 
 
 class Profiles(Protocol):
@@ -44,10 +56,6 @@ class Profiles(Protocol):
 
     def active_plan(self, profile_id: ProfileId) -> Plan | None:
         """The one plan that fills slots."""
-        ...
-
-    def active_plans(self, profile_ids: Sequence[ProfileId]) -> Mapping[ProfileId, Plan]:
-        """The one plan that fills slots, of each profile that has one."""
         ...
 
     def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
@@ -100,8 +108,12 @@ class Slots(Protocol):
         """Lets others write where this worker was writing."""
         ...
 
-    def move(self, slot_id: SlotId, status: SlotStatus, *, reason: str | None = None) -> Slot:
-        """Changes a slot's state along the diagram."""
+    def lock(self, slot_id: SlotId) -> Slot:
+        """One row, locked to the transaction's end."""
+        ...
+
+    def save(self, slot: Slot) -> Slot:
+        """Writes a locked row's next state; raises RowChanged, ForbiddenTransition."""
         ...
 
 
@@ -152,12 +164,12 @@ class Tweets(Protocol):
         """A thread's parts in order."""
         ...
 
-    def change(self, tweet_id: TweetId, status: TweetStatus, **values: Any) -> Tweet:
-        """Changes state along the diagram, with other columns in the same statement."""
+    def lock(self, tweet_id: TweetId) -> Tweet:
+        """One row, locked to the transaction's end."""
         ...
 
-    def note(self, tweet_id: TweetId, **values: Any) -> Tweet:
-        """Changes columns, not the state; raises IdTaken when another row has the X id."""
+    def save(self, tweet: Tweet) -> Tweet:
+        """Writes a locked row's next state; raises RowChanged, ForbiddenTransition, IdTaken."""
         ...
 
     def lock_texts(self, profile_id: ProfileId) -> None:
@@ -180,14 +192,20 @@ class Tweets(Protocol):
 class Sending(Protocol):
     """Posts that are ready, sent and made, many at a time."""
 
-    def ready(self, profile_ids: Sequence[ProfileId], *, now: datetime) -> Sequence[Tweet]:
+    def claim(
+        self,
+        profile_ids: Sequence[ProfileId],
+        *,
+        holder: str,
+        asked_at: float,
+        lasts: timedelta,
+        now: datetime,
+    ) -> Sequence[Ready]:
         """The single posts that go out now with nothing else to be settled, at most one a profile."""
         ...
 
-    def last_known(
-        self, profile_ids: Sequence[ProfileId], *, limit: int
-    ) -> Mapping[ProfileId, Sequence[Tweet]]:
-        """Each account's newest posts that rows hold, newest first."""
+    def last_known(self, profile_id: ProfileId) -> Sequence[KnownPost]:
+        """An account's newest posts that rows hold, newest first."""
         ...
 
     def begin(
@@ -196,8 +214,6 @@ class Sending(Protocol):
         """Marks tweets as being sent, and their slots as taken; raises ForbiddenTransition."""
         ...
 
-    def made(
-        self, ids: Mapping[TweetId, str], fencings: Mapping[TweetId, int], *, now: datetime
-    ) -> Sequence[Tweet]:
-        """Says of tweets that are being sent under these leases that X made them; returns those."""
+    def made(self, posts: Sequence[Made], *, now: datetime) -> Sequence[Tweet]:
+        """Says of tweets that are being sent that X made them, and gives their leases back; returns those."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -48,12 +48,6 @@ class Leases(Protocol):
         self, profile_id: ProfileId, *, holder: str, asked_at: float, lasts: timedelta
     ) -> Lease | None:
         """The lease, or None while another holds it; `asked_at` is the monotonic clock's."""
-        ...
-
-    def acquire_all(
-        self, profile_ids: Collection[ProfileId], *, holder: str, asked_at: float, lasts: timedelta
-    ) -> Mapping[ProfileId, Lease]:
-        """The leases of those profiles whose lease nobody else holds."""
         ...
 
     def release_all(self, leases: Collection[Lease]) -> None:

@@ -12,6 +12,7 @@ from bot.core.model import (
     Posted,
     Timeline,
 )
+from bot.core.posting.post import Post
 from bot.core.spending.usage import ModelUsage
 
 
@@ -42,7 +43,7 @@ class X(Protocol):
         """Whose keys these are."""
         ...
 
-    def create_post(self, text: str, *, reply_to: str | None = None) -> Posted:
+    def create_post(self, post: Post) -> Posted:
         """Posts; raises one of Retryable, Refused, Fatal, OutcomeUnknown."""
         ...
 

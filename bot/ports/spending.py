@@ -33,10 +33,6 @@ class Ledger(Protocol):
         """Adds reserved rows."""
         ...
 
-    def settle(self, call_ids: Sequence[CallId]) -> None:
-        """Settles reserved calls that took what they had reserved; raises ForbiddenTransition."""
-        ...
-
     def reserve(self, call: Call) -> Call:
         """Adds a reserved row."""
         ...

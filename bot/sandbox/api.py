@@ -134,6 +134,7 @@ class Sandbox:
         kind: str,
         *,
         endpoint: str = "POST /2/tweets",
+        account: str | None = None,
         count: int | None = 1,
         probability: float | None = None,
         after: int = 0,
@@ -146,6 +147,7 @@ class Sandbox:
         Args:
             kind: One of `bot.sandbox.faults.KINDS`.
             endpoint: The endpoint's name, or "*".
+            account: The user id or name of the one account that it meets; everyone when None.
             count: How often it fires; None for ever.
             probability: The chance that a matching call fires it; None for every one.
             after: How many matching calls pass first.
@@ -159,6 +161,7 @@ class Sandbox:
         body = {
             "kind": kind,
             "endpoint": endpoint,
+            "account": account,
             "count": count,
             "probability": probability,
             "after": after,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bot.sandbox import settings, texts
 from bot.sandbox.answers import Answer, json_answer
-from bot.sandbox.faults import ANY_ENDPOINT, KINDS, Fault
+from bot.sandbox.faults import ANY_ENDPOINT, KINDS, UNREAD, Fault
 from bot.sandbox.model import Account, ControlError, Post
 from bot.sandbox.routing import ENDPOINTS
 from bot.sandbox.settings import known, mapping, moment, number, whole
@@ -18,6 +18,7 @@ from bot.sandbox.state import FIRST_USER_ID, METRICS, State
 
 PREFIX: Final = "/_sandbox/"
 
+_NUMBERS: Final = ("count", "probability", "after", "seed", "seconds")
 _USERNAME = re.compile(r"[A-Za-z0-9_]{1,15}", re.ASCII)
 
 
@@ -27,13 +28,17 @@ def arm(state: State, body: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ControlError: Something about it is wrong.
     """
-    known(body, {"kind", "endpoint", "count", "probability", "after", "seed", "seconds", "headers"})
+    known(body, {"kind", "endpoint", "account", *_NUMBERS, "headers"})
     values = dict(body)
     if values.get("kind") not in KINDS:
         raise ControlError(f"unknown kind {values.get('kind')!r}; known kinds: {', '.join(KINDS)}")
     endpoints = (*ENDPOINTS, ANY_ENDPOINT)
     if values.setdefault("endpoint", "POST /2/tweets") not in endpoints:
         raise ControlError(f"unknown endpoint {values['endpoint']!r}; known ones: {', '.join(endpoints)}")
+    if values.get("account") is not None:
+        if values["kind"] == UNREAD:
+            raise ControlError(f"{UNREAD} strikes before it is known whose call it is: leave account out")
+        values["account"] = state.find_account(str(values["account"])).user_id
     if values.setdefault("count", 1) is not None:
         whole("count", values["count"], least=1)
     if values.get("probability") is not None and number("probability", values["probability"]) > 1:

@@ -90,6 +90,7 @@ class Fault:
         number: Its place in the order of arming.
         kind: One of KINDS.
         endpoint: The endpoint it waits for, or "*".
+        account: The id of the one account whose calls it meets; None for everyone's.
         count: How often it may fire; None for ever.
         probability: The chance that a matching call fires it; None for every one.
         after: How many matching calls pass first.
@@ -101,6 +102,7 @@ class Fault:
     number: int
     kind: str
     endpoint: str = "POST /2/tweets"
+    account: str | None = None
     count: int | None = 1
     probability: float | None = None
     after: int = 0
@@ -113,9 +115,9 @@ class Fault:
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - repeatable on purpose
 
-    def meets(self, endpoint: str) -> bool:
+    def meets(self, endpoint: str, caller: str | None) -> bool:
         """Count a call, and say whether this fault wants it."""
-        if self.endpoint not in {ANY_ENDPOINT, endpoint}:
+        if self.endpoint not in {ANY_ENDPOINT, endpoint} or self.account not in {None, caller}:
             return False
         self.seen += 1
         if self.seen <= self.after:
@@ -134,6 +136,7 @@ class Fault:
             "number": self.number,
             "kind": self.kind,
             "endpoint": self.endpoint,
+            "account": self.account,
             "count": self.count,
             "probability": self.probability,
             "after": self.after,
@@ -168,15 +171,18 @@ class Faults:
     def __init__(self) -> None:
         self.armed: list[Fault] = []
 
-    def strike(self, endpoint: str, *, unread: bool) -> Fault | None:
+    def strike(self, endpoint: str, *, caller: str | None = None, unread: bool) -> Fault | None:
         """The first armed fault that fires for this call, if any.
 
         Args:
             endpoint: The endpoint's name.
+            caller: The calling account's id, where one is known.
             unread: Whether the call's body is still unread; such calls meet `refuse_connection` alone.
         """
         wanting = [
-            fault for fault in self.armed if (fault.kind == UNREAD) is unread and fault.meets(endpoint)
+            fault
+            for fault in self.armed
+            if (fault.kind == UNREAD) is unread and fault.meets(endpoint, caller)
         ]
         if not wanting:
             return None

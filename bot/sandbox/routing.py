@@ -119,7 +119,7 @@ def _serve(state: State, route: Route, call: Call) -> Delivery:
         state.limits.accept(route.name, call.caller, state.now())
         return answer
 
-    fault = state.faults.strike(route.name, unread=False)
+    fault = state.faults.strike(route.name, caller=call.caller, unread=False)
     if fault is not None:
         return deliver(fault, accept, rates, state.now())
     return Delivery(answer=replace(accept(), headers=rates()))

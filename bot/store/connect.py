@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -10,6 +13,9 @@ from bot.store.odd_rows import remember_statements
 
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_MS = 10_000
+# How often a statement runs on a connection before it is prepared there: planning the larger ones
+# takes longer than running them.
+PREPARED_AFTER = 2
 # A connection that a network forgot in silence is known for dead within half a minute; by itself
 # the system would wait a quarter of an hour, and the worker with it.
 LIVENESS = {
@@ -57,10 +63,10 @@ def parse_url(address: str) -> URL:
 
 
 def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
-    """Makes the engine: pooled, with timeouts, without server-side prepared statements.
+    """Makes the engine: pooled, with timeouts, and with prepared statements where nothing stands between.
 
     Prepared statements and session settings don't survive a transaction pooler, so the first are
-    off and the second are set for each transaction.
+    off behind any pooler and the second are set for each transaction.
     """
     engine = create_engine(
         url,
@@ -78,9 +84,23 @@ def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
 
     remember_statements(engine)
 
+    @event.listens_for(engine, "connect")
+    def _prepare_where_it_lasts(connection: psycopg.Connection[Any], _record: object) -> None:
+        if _is_direct(connection):
+            connection.prepare_threshold = PREPARED_AFTER
+
     @event.listens_for(engine, "begin")
     def _bound_the_transaction(connection: Connection) -> None:
         patient = connection.get_execution_options().get(MIGRATES)
         connection.exec_driver_sql(PATIENCE if patient else BOUNDS)
 
     return engine
+
+
+def _is_direct(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server itself is at the other end: a pooler greets with a number of its own making."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        said = cursor.fetchone()
+    connection.rollback()
+    return said == (connection.info.backend_pid,)

@@ -6,7 +6,7 @@ hold one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
+    FromClause,
     Interval,
     Text,
     Update,
@@ -46,36 +47,23 @@ class LeaseTable(Leases):
     def acquire(
         self, profile_id: ProfileId, *, holder: str, asked_at: float, lasts: timedelta
     ) -> Lease | None:
-        """The lease, or None while another holds it; see `acquire_all`."""
-        given = self.acquire_all([profile_id], holder=holder, asked_at=asked_at, lasts=lasts)
-        return given.get(profile_id)
-
-    def acquire_all(
-        self, profile_ids: Collection[ProfileId], *, holder: str, asked_at: float, lasts: timedelta
-    ) -> Mapping[ProfileId, Lease]:
-        """The leases of those profiles whose lease nobody else holds.
+        """The lease, or None while another holds it.
 
         Every acquisition raises the fencing number, so that what an earlier holder still wants to
         write can be told from what the present one writes.
 
         Args:
-            profile_ids: whose leases.
+            profile_id: whose lease.
             holder: the process's own name.
             asked_at: what the process's monotonic clock said before it asked.
             lasts: how long a lease holds.
         """
-        # In their order, so that two who ask for the same ones can't block each other.
-        values = {"profile_ids": sorted(profile_ids), "holder": holder, "lasts": lasts}
-        return {
-            ProfileId(row.profile_id): Lease(
-                profile_id=ProfileId(row.profile_id),
-                holder=holder,
-                fencing=row.fencing,
-                began=row.began,
-                ends=asked_at + lasts.total_seconds(),
-            )
-            for row in self.connection.execute(_ACQUIRE, values)
-        }
+        values = {"profile_id": profile_id, "holder": holder, "lasts": lasts}
+        row = self.connection.execute(_ACQUIRE, values).one_or_none()
+        if row is None:
+            return None
+        ends = asked_at + lasts.total_seconds()
+        return Lease(profile_id=profile_id, holder=holder, fencing=row.fencing, began=row.began, ends=ends)
 
     def check(self, lease: Lease) -> None:
         """Makes sure the lease is still held; its row stays locked to the transaction's end.
@@ -92,10 +80,7 @@ class LeaseTable(Leases):
         self.release_all([lease])
 
     def release_all(self, leases: Collection[Lease]) -> None:
-        """Gives leases up, so that the next ones need not wait for them to run out.
-
-        The rows stay, because fencing numbers must never start again.
-        """
+        """Gives leases up, so that the next ones need not wait for them to run out."""
         held = sorted((lease.profile_id, lease.fencing) for lease in leases)
         values = {"profile_ids": [one for one, _ in held], "fencings": [number for _, number in held]}
         self.connection.execute(_RELEASE, values)
@@ -109,16 +94,19 @@ _LOCKED = (
 )
 # The clock is asked once the row is locked: whoever held it may have taken a while.
 _HELD = select(_LOCKED.c.fencing, (_LOCKED.c.expires_at > func.clock_timestamp()).label("holds"))
-_NOW = func.clock_timestamp(type_=Moment()).label("began")
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _acquire() -> ReturningInsert[Any]:
+def acquiring(owners: FromClause) -> ReturningInsert[Any]:
+    """Acquires the leases of those `profile_id`s whose lease nobody else holds.
+
+    Args:
+        owners: whose, in the order of their ids, so that two who ask for the same ones can't block
+            each other. `holder` and `lasts` are bound when it is executed.
+    """
     until = func.clock_timestamp() + bindparam("lasts", type_=Interval)
     holder = bindparam("holder", type_=Text)
-    asked = select(
-        func.unnest(bindparam("profile_ids", type_=ARRAY(Uuid))), holder, until, literal(1, type_=BigInteger)
-    )
+    asked = select(owners.c.profile_id, holder, until, literal(1, type_=BigInteger))
     return (
         upsert(LEASES)
         .from_select(["profile_id", "holder", "expires_at", "fencing"], asked)
@@ -127,18 +115,12 @@ def _acquire() -> ReturningInsert[Any]:
             set_={"holder": holder, "expires_at": until, "fencing": LEASES.c.fencing + 1},
             where=or_(LEASES.c.expires_at <= func.clock_timestamp(), LEASES.c.holder == holder),
         )
-        .returning(LEASES.c.profile_id, LEASES.c.fencing, _NOW)
+        .returning(LEASES.c.profile_id, LEASES.c.fencing, func.clock_timestamp(type_=Moment()).label("began"))
     )
 
 
-def _release() -> Update:
-    held = (
-        func.unnest(
-            bindparam("profile_ids", type_=ARRAY(Uuid)), bindparam("fencings", type_=ARRAY(BigInteger))
-        )
-        .table_valued(column("profile_id", Uuid), "fencing", name="held")
-        .render_derived()
-    )
+def releasing(held: FromClause) -> Update:
+    """Gives up leases by `profile_id` and `fencing`; the rows stay, for numbers must never start again."""
     return (
         update(LEASES)
         .where(LEASES.c.profile_id == held.c.profile_id, LEASES.c.fencing == held.c.fencing)
@@ -146,5 +128,12 @@ def _release() -> Update:
     )
 
 
+_HELD_BY_US = (
+    func.unnest(bindparam("profile_ids", type_=ARRAY(Uuid)), bindparam("fencings", type_=ARRAY(BigInteger)))
+    .table_valued(column("profile_id", Uuid), "fencing", name="held")
+    .render_derived()
+)
+
 # What every act asks is built once: building a statement takes longer than its answer.
-_ACQUIRE, _RELEASE = _acquire(), _release()
+_ACQUIRE = acquiring(select(bindparam("profile_id", type_=Uuid).label("profile_id")).subquery())
+_RELEASE = releasing(_HELD_BY_US)

@@ -10,9 +10,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Insert,
-    Uuid,
     and_,
-    any_,
     bindparam,
     case,
     column,
@@ -25,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from bot.core.errors import ForbiddenTransition, UsageUnreadable
+from bot.core.errors import UsageUnreadable
 from bot.core.model import Call, CallId, ProfileId, TweetId
 from bot.core.spending.limits import Scope, Usage
 from bot.core.states import CallKind, CallState, check_transition
@@ -99,16 +97,6 @@ class LedgerTable(Ledger):
         self.connection.execute(
             _RESERVE, {f"{one.key}s": [row[one.key] for row in rows] for one in _CALL_COLUMNS}
         )
-
-    def settle(self, call_ids: Sequence[CallId]) -> None:
-        """Settles reserved calls that took what they had reserved, in one statement.
-
-        Raises:
-            ForbiddenTransition: one is not reserved.
-        """
-        settled = self.connection.execute(_SETTLE, {"ids": list(call_ids)}).all()
-        if len(settled) != len(call_ids):
-            raise ForbiddenTransition("CallState: a call that is to be settled is not reserved")
 
     def change(self, call_id: CallId, state: CallState, **values: Any) -> None:
         """Settles, releases or marks unknown; `units`, `cost_usd`, `tokens` may be corrected."""
@@ -197,12 +185,6 @@ def _reserve() -> Insert:
 
 
 _RESERVE = _reserve()
-_SETTLE = (
-    update(CALLS)
-    .where(CALLS.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))), CALLS.c.state == CallState.RESERVED)
-    .values(state=CallState.SETTLED)
-    .returning(CALLS.c.id)
-)
 _FORGETS = select(func.set_config("bot.forgets", "on", True))
 _OLD = (
     select(CALLS.c.id)

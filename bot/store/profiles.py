@@ -70,12 +70,7 @@ class ProfileTable(Profiles):
     def active_plan(self, profile_id: ProfileId) -> Plan | None:
         """The one plan that fills slots."""
         row = self.connection.execute(_ACTIVE_PLAN, {"profile_id": profile_id}).mappings().one_or_none()
-        return None if row is None else _plan(row)
-
-    def active_plans(self, profile_ids: Sequence[ProfileId]) -> Mapping[ProfileId, Plan]:
-        """The one plan that fills slots, of each profile that has one."""
-        rows = self.connection.execute(_ACTIVE_PLANS, {"profile_ids": list(profile_ids)}).mappings()
-        return {plan.profile_id: plan for plan in map(_plan, rows)}
+        return None if row is None else as_plan(row)
 
     def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
         """Makes a new plan the active one; future slots of the old one go.
@@ -102,7 +97,7 @@ class ProfileTable(Profiles):
         row = self.connection.execute(
             insert(PLANS).values(profile_id=profile_id, status=PlanStatus.ACTIVE, **values).returning(PLANS)
         )
-        return _plan(row.mappings().one())
+        return as_plan(row.mappings().one())
 
     def _change(self, profile_id: ProfileId, **values: Any) -> Profile:
         statement = (
@@ -166,10 +161,6 @@ _SOME_WITH_KEYS = _PROFILES_WITH_KEYS.where(PROFILES.c.id == any_(bindparam("onl
 _ACTIVE_PLAN = select(PLANS).where(
     PLANS.c.profile_id == bindparam("profile_id"), PLANS.c.status == PlanStatus.ACTIVE
 )
-_ACTIVE_PLANS = select(PLANS).where(
-    PLANS.c.profile_id == any_(bindparam("profile_ids", type_=ARRAY(Uuid))),
-    PLANS.c.status == PlanStatus.ACTIVE,
-)
 _SETTINGS = select(CONFIG.c.key, CONFIG.c.value)
 
 
@@ -177,7 +168,8 @@ def _profile(row: RowMapping) -> Profile:
     return Profile(**row)
 
 
-def _plan(row: RowMapping) -> Plan:
+def as_plan(row: Mapping[Any, Any]) -> Plan:
+    """A row of `plans` as a plan."""
     return Plan(
         id=PlanId(row["id"]),
         profile_id=ProfileId(row["profile_id"]),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
+    ColumnElement,
     Connection,
-    Integer,
+    RowMapping,
     Select,
     Text,
-    Update,
     Uuid,
     any_,
     bindparam,
@@ -29,12 +30,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bot.core.errors import ForbiddenTransition
-from bot.core.model import Lease, ProfileId, SlotId, Tweet, TweetId
+from bot.core.model import KnownPost, Lease, Made, ProfileId, Ready, Tweet, TweetId
 from bot.core.posting.schedule import ON_TIME
-from bot.core.states import Mode, Origin, SlotStatus, TweetStatus
+from bot.core.posting.snowflakes import ASKED
+from bot.core.states import CallState, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
 from bot.ports import Sending
+from bot.store.leases import acquiring, releasing
+from bot.store.profiles import as_plan
 from bot.store.rows.base import Moment
-from bot.store.rows.posting import PROFILES, SLOTS, TWEETS
+from bot.store.rows.posting import PLANS, PROFILES, SLOTS, TWEETS
+from bot.store.rows.spending import CALLS
 from bot.store.tweets import TWEET_COLUMNS, as_tweet
 
 
@@ -44,25 +49,36 @@ class SendingTable(Sending):
 
     connection: Connection
 
-    def ready(self, profile_ids: Sequence[ProfileId], *, now: datetime) -> Sequence[Tweet]:
+    def claim(
+        self,
+        profile_ids: Sequence[ProfileId],
+        *,
+        holder: str,
+        asked_at: float,
+        lasts: timedelta,
+        now: datetime,
+    ) -> Sequence[Ready]:
         """The single posts that go out now with nothing else to be settled, at most one a profile.
 
         A slot that is on time and its approved draft, or one that needs no approval. A profile that is
         paused, has another slot due, a call under way, an unknown outcome, a text that is queued or a
-        thread has no such post: what becomes of it takes more than a look.
+        thread has no such post: what becomes of it takes more than a look. Nor has one whose lease
+        somebody else holds; each of the others comes with its own. See `LeaseTable.acquire`.
         """
-        values = {"profile_ids": list(profile_ids), "now": now, "on_time": now - ON_TIME}
-        return [as_tweet(row) for row in self.connection.execute(_READY, values).mappings()]
+        values = {
+            "profile_ids": list(profile_ids),
+            "holder": holder,
+            "lasts": lasts,
+            "now": now,
+            "on_time": now - ON_TIME,
+        }
+        ends = asked_at + lasts.total_seconds()
+        return [_ready_post(row, holder, ends) for row in self.connection.execute(_CLAIM, values).mappings()]
 
-    def last_known(
-        self, profile_ids: Sequence[ProfileId], *, limit: int
-    ) -> Mapping[ProfileId, Sequence[Tweet]]:
-        """Each account's newest posts that rows hold, newest first; leases order them whatever clocks do."""
-        found: dict[ProfileId, list[Tweet]] = {one: [] for one in profile_ids}
-        values = {"profile_ids": list(profile_ids), "most": limit}
-        for row in self.connection.execute(_LAST_KNOWN, values).mappings():
-            found[row["profile_id"]].append(as_tweet(row))
-        return found
+    def last_known(self, profile_id: ProfileId) -> Sequence[KnownPost]:
+        """An account's newest posts that rows hold, newest first; leases order them whatever clocks do."""
+        rows = self.connection.execute(_LAST_KNOWN, {"profile_id": profile_id})
+        return [KnownPost(*row) for row in rows]
 
     def begin(
         self, leases: Mapping[TweetId, Lease], after: Mapping[TweetId, str | None], *, now: datetime
@@ -83,36 +99,61 @@ class SendingTable(Sending):
             "afters": [after.get(one) for one in leases],
             "now": now,
         }
-        sent = [as_tweet(row) for row in self.connection.execute(_BEGIN, values).mappings()]
-        self._move_slots(sent, SlotStatus.PLANNED, SlotStatus.CLAIMED)
-        if len(sent) != len(leases):
+        rows = self.connection.execute(_BEGIN, values).mappings().all()
+        _check_slots(rows, SlotStatus.PLANNED, SlotStatus.CLAIMED)
+        if len(rows) != len(leases):
             raise ForbiddenTransition("TweetStatus: a post that was ready is no longer drafted or approved")
-        return {tweet.id: tweet for tweet in sent}
+        return {tweet.id: tweet for tweet in map(_tweet, rows)}
 
-    def made(
-        self, ids: Mapping[TweetId, str], fencings: Mapping[TweetId, int], *, now: datetime
-    ) -> Sequence[Tweet]:
-        """Says of tweets that are being sent under these leases that X made them.
+    def made(self, posts: Sequence[Made], *, now: datetime) -> Sequence[Tweet]:
+        """Says of tweets that are being sent that X made them.
+
+        Their slots are done, their calls took what they had reserved, and their leases are given back.
 
         Returns:
             Those that are posted now; another one was taken over in the meantime.
+
+        Raises:
+            ForbiddenTransition: a slot is not claimed, or a call is not reserved.
         """
         values = {
-            "ids": list(ids),
-            "x_ids": list(ids.values()),
-            "fencings": [fencings[one] for one in ids],
+            "ids": [post.tweet_id for post in posts],
+            "x_ids": [post.x_tweet_id for post in posts],
+            "calls": [post.call_id for post in posts],
+            "fencings": [post.fencing for post in posts],
             "now": now,
         }
-        posted = [as_tweet(row) for row in self.connection.execute(_MADE, values).mappings()]
-        self._move_slots(posted, SlotStatus.CLAIMED, SlotStatus.DONE)
-        return posted
+        rows = self.connection.execute(_MADE, values).mappings().all()
+        _check_slots(rows, SlotStatus.CLAIMED, SlotStatus.DONE)
+        if any(row["settled"] is None for row in rows):
+            raise ForbiddenTransition("CallState: a call that is to be settled is not reserved")
+        return [_tweet(row) for row in rows]
 
-    def _move_slots(self, tweets: Sequence[Tweet], current: SlotStatus, wanted: SlotStatus) -> None:
-        slots = [tweet.slot_id for tweet in tweets if tweet.slot_id is not None]
-        values = {"ids": slots, "current": current, "wanted": wanted}
-        moved: Sequence[SlotId] = self.connection.scalars(_MOVE_SLOTS, values).all()
-        if len(moved) != len(slots):
-            raise ForbiddenTransition(f"SlotStatus: a slot that is to be {wanted} is not {current}")
+
+def _ready_post(row: RowMapping, holder: str, ends: float) -> Ready:
+    lease = Lease(
+        profile_id=ProfileId(row["profile_id"]),
+        holder=holder,
+        fencing=row["lease_fencing"],
+        began=row["began"],
+        ends=ends,
+    )
+    return Ready(
+        tweet=_tweet(row),
+        lease=lease,
+        plan=as_plan({one.key: row[f"plan_{one.key}"] for one in PLANS.c}) if row["plan_id"] else None,
+        known=tuple(map(KnownPost, row["known_ids"] or (), row["known_at"] or ())),
+    )
+
+
+def _tweet(row: RowMapping) -> Tweet:
+    """The tweet of a row that holds more than that."""
+    return as_tweet({column.key: row[column.key] for column in TWEET_COLUMNS})
+
+
+def _check_slots(rows: Sequence[RowMapping], current: SlotStatus, wanted: SlotStatus) -> None:
+    if any(row["slot_id"] is not None and row["moved"] is None for row in rows):
+        raise ForbiddenTransition(f"SlotStatus: a slot that is to be {wanted} is not {current}")
 
 
 # What every batch asks is built once: building a statement takes longer than its answer.
@@ -167,27 +208,54 @@ def _ready() -> Select[Any]:
     )
 
 
-def _last_known() -> Select[Any]:
-    owner = func.unnest(_IDS).table_valued(column("id", Uuid), name="owner").render_derived()
-    newest = (
-        select(*TWEET_COLUMNS)
+def _newest(profile_id: ColumnElement[Any]) -> Select[Any]:
+    """The profile's newest live posts; a lease's number orders them, and a thread's parts theirs."""
+    return (
+        select(TWEETS.c.x_tweet_id, TWEETS.c.posted_at)
         .where(
-            TWEETS.c.profile_id == owner.c.id,
-            TWEETS.c.fencing.is_not(None),
-            TWEETS.c.x_tweet_id.is_not(None),
+            TWEETS.c.profile_id == profile_id, TWEETS.c.fencing.is_not(None), TWEETS.c.x_tweet_id.is_not(None)
         )
         .order_by(TWEETS.c.fencing.desc(), TWEETS.c.part.desc())
-        .limit(bindparam("most", type_=Integer))
-        .lateral("newest")
+        .limit(ASKED)
     )
+
+
+def _claim() -> Select[Any]:
+    ready = _ready().cte("ready")
+    owners = select(ready.c.profile_id).order_by(ready.c.profile_id).subquery()
+    given = acquiring(owners).cte("given")
+    newest = _newest(ready.c.profile_id).correlate(ready).subquery("newest")
+    known = select(
+        func.array_agg(newest.c.x_tweet_id, type_=ARRAY(Text)).label("known_ids"),
+        func.array_agg(newest.c.posted_at, type_=ARRAY(Moment())).label("known_at"),
+    ).lateral("known")
     return (
-        select(newest)
-        .select_from(owner.join(newest, true()))
-        .order_by(newest.c.fencing.desc(), newest.c.part.desc())
+        select(
+            ready,
+            given.c.fencing.label("lease_fencing"),
+            given.c.began,
+            *(one.label(f"plan_{one.key}") for one in PLANS.c),
+            known.c.known_ids,
+            known.c.known_at,
+        )
+        .join_from(ready, given, given.c.profile_id == ready.c.profile_id)
+        .outerjoin(PLANS, (PLANS.c.profile_id == ready.c.profile_id) & (PLANS.c.status == PlanStatus.ACTIVE))
+        .join(known, true())
     )
 
 
-def _begin() -> Update:
+def _moved(tweets: CTE, current: SlotStatus, wanted: SlotStatus) -> CTE:
+    """Moves the tweets' slots along."""
+    return (
+        update(SLOTS)
+        .where(SLOTS.c.id == tweets.c.slot_id, SLOTS.c.status == current)
+        .values(status=wanted, reason=None)
+        .returning(SLOTS.c.id)
+        .cte("moved")
+    )
+
+
+def _begin() -> Select[Any]:
     told = (
         func.unnest(
             bindparam("ids", type_=ARRAY(Uuid)),
@@ -197,7 +265,7 @@ def _begin() -> Update:
         .table_valued(column("id", Uuid), "fencing", "after", name="told")
         .render_derived()
     )
-    return (
+    sent = (
         update(TWEETS)
         .where(TWEETS.c.id == told.c.id, TWEETS.c.status.in_((TweetStatus.DRAFTED, TweetStatus.APPROVED)))
         .values(
@@ -214,20 +282,26 @@ def _begin() -> Update:
             reason=None,
         )
         .returning(*TWEET_COLUMNS)
+        .cte("sent")
+    )
+    moved = _moved(sent, SlotStatus.PLANNED, SlotStatus.CLAIMED)
+    return select(sent, moved.c.id.label("moved")).join_from(
+        sent, moved, moved.c.id == sent.c.slot_id, isouter=True
     )
 
 
-def _made() -> Update:
+def _made() -> Select[Any]:
     told = (
         func.unnest(
             bindparam("ids", type_=ARRAY(Uuid)),
             bindparam("x_ids", type_=ARRAY(Text)),
+            bindparam("calls", type_=ARRAY(Uuid)),
             bindparam("fencings", type_=ARRAY(BigInteger)),
         )
-        .table_valued(column("id", Uuid), "x_id", "fencing", name="told")
+        .table_valued(column("id", Uuid), "x_id", column("call", Uuid), "fencing", name="told")
         .render_derived()
     )
-    return (
+    posted = (
         update(TWEETS)
         .where(
             TWEETS.c.id == told.c.id,
@@ -235,17 +309,24 @@ def _made() -> Update:
             TWEETS.c.fencing == told.c.fencing,
         )
         .values(status=TweetStatus.POSTED, x_tweet_id=told.c.x_id, posted_at=_NOW)
-        .returning(*TWEET_COLUMNS)
+        .returning(*TWEET_COLUMNS, told.c.call)
+        .cte("posted")
+    )
+    moved = _moved(posted, SlotStatus.CLAIMED, SlotStatus.DONE)
+    settled = (
+        update(CALLS)
+        .where(CALLS.c.id == posted.c.call, CALLS.c.state == CallState.RESERVED)
+        .values(state=CallState.SETTLED)
+        .returning(CALLS.c.id)
+        .cte("settled")
+    )
+    return (
+        select(posted, moved.c.id.label("moved"), settled.c.id.label("settled"))
+        .join_from(posted, moved, moved.c.id == posted.c.slot_id, isouter=True)
+        .join(settled, settled.c.id == posted.c.call, isouter=True)
+        .add_cte(releasing(posted).cte("given_back"))
     )
 
 
-_READY, _LAST_KNOWN, _BEGIN, _MADE = _ready(), _last_known(), _begin(), _made()
-_MOVE_SLOTS = (
-    update(SLOTS)
-    .where(
-        SLOTS.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))),
-        SLOTS.c.status == bindparam("current", type_=SLOTS.c.status.type),
-    )
-    .values(status=bindparam("wanted", type_=SLOTS.c.status.type), reason=None)
-    .returning(SLOTS.c.id)
-)
+_CLAIM, _BEGIN, _MADE = _claim(), _begin(), _made()
+_LAST_KNOWN = _newest(bindparam("profile_id", type_=Uuid))

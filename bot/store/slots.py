@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,8 @@ from sqlalchemy import (
     Interval,
     RowMapping,
     Select,
+    Text,
+    any_,
     bindparam,
     exists,
     func,
@@ -21,13 +23,16 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Plan, ProfileId, Slot, SlotId
 from bot.core.posting.schedule import SlotWish
-from bot.core.states import SlotStatus, check_transition
+from bot.core.states import SlotStatus, leading_to
 from bot.ports import Slots
+from bot.store.rows.base import REVISION
 from bot.store.rows.posting import SLOTS, TWEETS
+from bot.store.saving import why_not_saved
 
 
 @dataclass(frozen=True)
@@ -82,25 +87,38 @@ class SlotTable(Slots):
         most = limit or _SLOTS_AT_ONCE
         return self._slots(_UPCOMING, profile_id=profile_id, after=after, before=before, most=most)
 
-    def move(self, slot_id: SlotId, status: SlotStatus, *, reason: str | None = None) -> Slot:
-        """Changes a slot's state along the diagram.
+    def lock(self, slot_id: SlotId) -> Slot:
+        """One row, locked to the transaction's end: what is decided of it can be saved.
 
         Raises:
-            ForbiddenTransition: the diagram does not draw it.
+            LookupError: there is none.
         """
-        current = self.connection.scalar(
-            select(SLOTS.c.status).where(SLOTS.c.id == slot_id).with_for_update()
-        )
-        if current is None:
+        row = self.connection.execute(_LOCK, {"slot": slot_id}).mappings().one_or_none()
+        if row is None:
             raise LookupError(f"slot {slot_id} is gone")
-        check_transition(current, status)
-        statement = (
-            update(SLOTS)
-            .where(SLOTS.c.id == slot_id)
-            .values(status=status, reason=reason)
-            .returning(*_COLUMNS)
-        )
-        return _slot(self.connection.execute(statement).mappings().one())
+        return _slot(row)
+
+    def save(self, slot: Slot) -> Slot:
+        """Writes a row's next state, and the reason for it, over the one that it was computed from.
+
+        Returns:
+            The slot as it may be saved again.
+
+        Raises:
+            RowChanged: the row was not locked, or has been saved since.
+            ForbiddenTransition: the diagram does not lead from the row's state to this one.
+        """
+        values = {
+            "slot": slot.id,
+            "as_locked": slot.revision,
+            "from_states": [slot.status, *leading_to(slot.status)],
+            "status": slot.status,
+            "reason": slot.reason,
+        }
+        revision = self.connection.scalar(_SAVE, values)
+        if revision is None:
+            raise why_not_saved(self.lock(slot.id).status, slot.status)
+        return replace(slot, revision=revision)
 
     def to_write(self, profile_id: ProfileId, *, after: datetime, before: datetime) -> Slot | None:
         """The first planned slot of an interval without a tweet that nobody writes for or has put off."""
@@ -173,6 +191,16 @@ _CLAIM_WRITING = (
         writing_until=func.clock_timestamp() + bindparam("span", type_=Interval),
     )
     .returning(SLOTS.c.id)
+)
+_LOCK = select(*_COLUMNS, REVISION).where(_THE_SLOT).with_for_update()
+_SAVE = (
+    update(SLOTS)
+    .where(
+        _THE_SLOT,
+        SLOTS.c.status == any_(bindparam("from_states", type_=ARRAY(SLOTS.c.status.type))),
+        REVISION.element == bindparam("as_locked", type_=Text),
+    )
+    .returning(REVISION)
 )
 _LOCK_PLANNED = select(SLOTS.c.id).where(_THE_SLOT, SLOTS.c.status == SlotStatus.PLANNED).with_for_update()
 _HAS_TWEET = select(exists().where(TWEETS.c.slot_id == bindparam("slot")))

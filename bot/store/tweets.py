@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Text, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
 from bot.core.errors import IdTaken
 from bot.core.model import ProfileId, SlotId, Source, Tweet, TweetId
 from bot.core.posting.settling import DUPLICATE_REFUSED
-from bot.core.states import LatePolicy, Origin, SlotStatus, TweetStatus, check_transition
+from bot.core.states import LatePolicy, Origin, SlotStatus, TweetStatus, leading_to
 from bot.ports import Tweets
+from bot.store.rows.base import REVISION
 from bot.store.rows.posting import PLANS, SLOTS, TWEETS
+from bot.store.saving import why_not_saved
 
 _ALIVE = (
     TweetStatus.DRAFTED,
@@ -40,12 +54,7 @@ class TweetTable(Tweets):
 
     def add(self, tweet: Tweet) -> Tweet:
         """Adds a row."""
-        values = {
-            column.key: getattr(tweet, column.key) for column in TWEET_COLUMNS if column.key != "created_at"
-        }
-        values["source"] = tweet.source.as_json() if tweet.source else None
-        statement = insert(TWEETS).values(**values).returning(*TWEET_COLUMNS)
-        return as_tweet(self.connection.execute(statement).mappings().one())
+        return as_tweet(self.connection.execute(_ADD, _values(tweet)).mappings().one())
 
     def get(self, tweet_id: TweetId) -> Tweet:
         """One row.
@@ -53,10 +62,7 @@ class TweetTable(Tweets):
         Raises:
             LookupError: there is none.
         """
-        row = self.connection.execute(_ONE, {"tweet_id": tweet_id}).mappings().one_or_none()
-        if row is None:
-            raise LookupError(f"tweet {tweet_id} is gone")
-        return as_tweet(row)
+        return self._one(_ONE, tweet_id)
 
     def of_slot(self, slot_id: SlotId) -> Tweet | None:
         """The slot's root tweet: the newest one of its own profile that is not rejected."""
@@ -85,31 +91,39 @@ class TweetTable(Tweets):
         statement = _TWEETS.where(TWEETS.c.thread_id == thread_id).order_by(TWEETS.c.part)
         return [as_tweet(row) for row in self.connection.execute(statement).mappings()]
 
-    def change(self, tweet_id: TweetId, status: TweetStatus, **values: Any) -> Tweet:
-        """Changes state along the diagram, with other columns in the same statement.
+    def lock(self, tweet_id: TweetId) -> Tweet:
+        """One row, locked to the transaction's end: what is decided of it can be saved.
 
         Raises:
-            ForbiddenTransition: the diagram does not draw it.
+            LookupError: there is none.
         """
-        current = self.connection.scalar(_STATUS, {"tweet_id": tweet_id})
-        if current is None:
-            raise LookupError(f"tweet {tweet_id} is gone")
-        check_transition(current, status)
-        return self.note(tweet_id, status=status, **values)
+        return self._one(_LOCK, tweet_id)
 
-    def note(self, tweet_id: TweetId, **values: Any) -> Tweet:
-        """Changes columns, not the state.
+    def save(self, tweet: Tweet) -> Tweet:
+        """Writes a row's next state over the one that it was computed from.
+
+        Returns:
+            The tweet as it may be saved again.
 
         Raises:
+            RowChanged: the row was not locked, or has been saved since.
+            ForbiddenTransition: the diagram does not lead from the row's state to this one.
             IdTaken: another row has the X id.
         """
-        statement = update(TWEETS).where(TWEETS.c.id == tweet_id).values(**values).returning(*TWEET_COLUMNS)
+        values = _values(tweet) | {
+            "tweet_id": tweet.id,
+            "as_locked": tweet.revision,
+            "from_states": [tweet.status, *leading_to(tweet.status)],
+        }
         try:
-            return as_tweet(self.connection.execute(statement).mappings().one())
+            revision = self.connection.scalar(_SAVE, values)
         except IntegrityError as error:
             if "uq_tweets_x_tweet_id" not in str(error.orig):
                 raise
-            raise IdTaken(f"another tweet has X's id {values.get('x_tweet_id')} already") from error
+            raise IdTaken(f"another tweet has X's id {tweet.x_tweet_id} already") from error
+        if revision is None:
+            raise why_not_saved(self.get(tweet.id).status, tweet.status)
+        return replace(tweet, revision=revision)
 
     def lock_texts(self, profile_id: ProfileId) -> None:
         """Lets one transaction at a time judge and keep the profile's texts.
@@ -211,6 +225,12 @@ class TweetTable(Tweets):
         """The newest live tweet."""
         return next(iter(self.last_live(profile_id, limit=1)), None)
 
+    def _one(self, statement: Select[*tuple[Any, ...]], tweet_id: TweetId) -> Tweet:
+        row = self.connection.execute(statement, {"tweet_id": tweet_id}).mappings().one_or_none()
+        if row is None:
+            raise LookupError(f"tweet {tweet_id} is gone")
+        return as_tweet(row)
+
 
 # The table's own columns: results of mapped attributes are looked up at several times the price.
 _LOCK_TEXTS = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0)))
@@ -246,8 +266,18 @@ TWEET_COLUMNS = (
 )
 _TWEETS = select(*TWEET_COLUMNS)
 # What ticks ask again and again is built once: building a statement takes longer than its answer.
-_ONE = _TWEETS.where(TWEETS.c.id == bindparam("tweet_id"))
-_STATUS = select(TWEETS.c.status).where(TWEETS.c.id == bindparam("tweet_id")).with_for_update()
+_ADD = insert(TWEETS).returning(*TWEET_COLUMNS)
+_ONE: Select[*tuple[Any, ...]] = _TWEETS.where(TWEETS.c.id == bindparam("tweet_id"))
+_LOCK = _ONE.add_columns(REVISION).with_for_update()
+_SAVE = (
+    update(TWEETS)
+    .where(
+        TWEETS.c.id == bindparam("tweet_id"),
+        TWEETS.c.status == any_(bindparam("from_states", type_=ARRAY(TWEETS.c.status.type))),
+        REVISION.element == bindparam("as_locked", type_=Text),
+    )
+    .returning(REVISION)
+)
 _OPEN = _TWEETS.where(
     TWEETS.c.profile_id == bindparam("profile_id"),
     TWEETS.c.status.in_(_ALIVE),
@@ -255,7 +285,14 @@ _OPEN = _TWEETS.where(
 ).order_by(TWEETS.c.intent_at.nulls_last(), TWEETS.c.part, TWEETS.c.created_at)
 
 
-def as_tweet(row: RowMapping) -> Tweet:
+def as_tweet(row: Mapping[Any, Any]) -> Tweet:
     """A row's `TWEET_COLUMNS` as a tweet."""
     source = row["source"]
     return Tweet(**{**row, "source": Source(**source) if source else None})
+
+
+def _values(tweet: Tweet) -> dict[str, Any]:
+    """The whole row, as the database takes it."""
+    values = {column.key: getattr(tweet, column.key) for column in TWEET_COLUMNS}
+    del values["created_at"]
+    return values | {"source": tweet.source.as_json() if tweet.source else None}

@@ -10,23 +10,16 @@ from random import Random
 
 from bot.core.codes import ErrorCode
 from bot.core.content.drafts import Draft, DraftRequest, SourceItem
+from bot.core.content.guard import judge
+from bot.core.content.rules import repeats, words
+from bot.core.content.text import MAX_WEIGHTED_LENGTH, links, weigh
 from bot.core.errors import WriterFailed
 from bot.core.model import PATH_MARK
 from bot.core.spending.usage import ModelUsage
 from bot.ports import Writer
 from bot.writer.phrases import DULL_HEADING, GENERIC_HEADING, LOOSE_END
 from bot.writer.sentences import Sentence, can_follow, can_stand_alone, is_balanced, score, sentences
-from bot.writer.tweet_text import (
-    WEIGHT_LIMIT,
-    has_link,
-    is_valid,
-    links,
-    mentions_topic,
-    repeats,
-    weight,
-    without_tags,
-    words,
-)
+from bot.writer.tweet_text import has_link, mentions_topic, own_link, without_tags
 
 _NEARLY_BEST = 0.9  # share of the best score that makes a sentence as good
 _SHORT_BODY = 150  # weighted characters that leave room for a second sentence
@@ -73,7 +66,7 @@ class OfflineWriter(Writer):
             fresh = _candidates(item, request)
             while fresh:
                 chosen = self._choose(fresh)
-                text = _assemble(chosen, item, include_link=request.include_link)
+                text = _assemble(chosen, own_link(item, request))
                 if text and not repeats(text, request.avoid):
                     return Draft(text=text, source=item.source, writer=self.name)
                 fresh.remove(chosen)
@@ -120,9 +113,9 @@ def _candidates(item: SourceItem, request: DraftRequest) -> list[_Candidate]:
             label=label,
         )
         for sentence in fresh
-        if weight(sentence.text) <= WEIGHT_LIMIT
+        if weigh(sentence.text).weighted_length <= MAX_WEIGHTED_LENGTH
     ]
-    long = (sentence.text for sentence in fresh if weight(sentence.text) > WEIGHT_LIMIT)
+    long = (sentence.text for sentence in fresh if weigh(sentence.text).weighted_length > MAX_WEIGHTED_LENGTH)
     candidates += [_Candidate(body=text, score=_SHORTENED_SCORE) for text in long]
     return candidates + [one for one in _headline(item, title) if not repeats(one.body, request.avoid)]
 
@@ -135,13 +128,13 @@ def _headline(item: SourceItem, title: str) -> Iterator[_Candidate]:
 
 def _with_next(sentence: Sentence, found: Sequence[Sentence], used: Collection[int]) -> str:
     """Returns a short sentence together with the one that goes on after it, if that fits."""
-    if weight(sentence.text) > _SHORT_BODY or sentence.order + 1 >= len(found):
+    if weigh(sentence.text).weighted_length > _SHORT_BODY or sentence.order + 1 >= len(found):
         return sentence.text
     after = found[sentence.order + 1]
     both = f"{sentence.text} {after.text}"
     said = after.order in used or repeats(after.text, [sentence.text])
     goes_on = after.block == sentence.block and can_follow(after.text)
-    return both if goes_on and not said and is_valid(both) else sentence.text
+    return both if goes_on and not said and judge(both).valid else sentence.text
 
 
 def _label(item: SourceItem) -> str:
@@ -160,10 +153,8 @@ def _label(item: SourceItem) -> str:
     return title.rstrip(" :-–—")  # noqa: RUF001  # same
 
 
-def _assemble(candidate: _Candidate, item: SourceItem, *, include_link: bool) -> str:
+def _assemble(candidate: _Candidate, link: tuple[str, ...]) -> str:
     """Returns the post: framed if that adds something and fits, shortened if it must be, or nothing."""
-    url = item.source.url if include_link else None
-    tail = f" {url}" if url and links(url) == [url] else ""
     own = set(words(candidate.body))
     label_words = set(words(candidate.label))
     adds = bool(label_words) and len(label_words & own) < _LABEL_SHARE * len(label_words)
@@ -171,23 +162,23 @@ def _assemble(candidate: _Candidate, item: SourceItem, *, include_link: bool) ->
     options = [f"{candidate.label}{separator}{candidate.body}"] if adds else []
     options.append(candidate.body)
     for option in options:
-        if is_valid(option + tail) and links(option + tail) == [tail.strip()] * bool(tail):
-            return option + tail
-    return _shortened(candidate.body, tail)
+        if _fits(post := " ".join((option, *link)), link):
+            return post
+    return _shortened(candidate.body, link)
 
 
-def _shortened(body: str, tail: str) -> str:
+def _fits(post: str, link: tuple[str, ...]) -> bool:
+    return links(post) == link and judge(post, allowed_links=link).valid
+
+
+def _shortened(body: str, link: tuple[str, ...]) -> str:
     """Returns the longest start that fits with an ellipsis, at a clause or else between words."""
     for pattern in (_CLAUSE, _SPACE):
         for mark in reversed(list(pattern.finditer(body))):
             start = LOOSE_END.sub("", body[: mark.start()].rstrip(" ,;:–—-"))  # noqa: RUF001  # dashes end a clause
             text = start + "…"
-            if weight(text) < _LEAST_TRIMMED:
+            if weigh(text).weighted_length < _LEAST_TRIMMED:
                 break
-            if (
-                is_valid(text + tail)
-                and is_balanced(text)
-                and links(text + tail) == [tail.strip()] * bool(tail)
-            ):
-                return text + tail
+            if is_balanced(text) and _fits(post := " ".join((text, *link)), link):
+                return post
     return ""

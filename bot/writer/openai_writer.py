@@ -11,7 +11,7 @@ from bot.core.content.text import one_line
 from bot.core.errors import WriterFailed
 from bot.core.spending.usage import ModelUsage
 from bot.ports import Writer
-from bot.writer.answers import judge
+from bot.writer.answers import read_answer
 from bot.writer.errors import CallCut, DraftRefused
 from bot.writer.model_errors import added, cut_off, says_unsupported, translated, unreadable
 from bot.writer.prompts import ANSWER_SCHEMA, messages, offered
@@ -91,7 +91,7 @@ class OpenAIWriter(Writer):
                 raise unreadable("no choices in it", added(spent, self._most(talk)))
             spent = added(spent, self._reported(completion, talk))
             content = self._content(completion, spent)
-            judged = judge(content, request, items)
+            judged = read_answer(content, request, items)
             if not judged.complaints:
                 return Draft(text=judged.text, source=judged.source, writer=self.name, usage=spent)
             complaints = judged.complaints

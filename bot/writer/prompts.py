@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.core.content.drafts import DraftRequest, SourceItem
+from bot.core.content.rules import wants_hashtags
 from bot.writer.tweet_text import mentions_topic
 
 MOST_ITEMS = 5
@@ -42,11 +43,6 @@ ANSWER_SCHEMA: dict[str, Any] = {
     "required": ["item_id", "text"],
     "additionalProperties": False,
 }
-
-
-def wants_hashtags(request: DraftRequest) -> bool:
-    """Whether the persona asks for hashtags."""
-    return "hashtag" in (request.persona or "").casefold()
 
 
 def offered(request: DraftRequest) -> tuple[SourceItem, ...]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from bot.core.content.rules import words
 from bot.writer.phrases import BOILERPLATE, COMMAND, DANGLING, VERB
-from bot.writer.tweet_text import has_link, without_tags, words
+from bot.writer.tweet_text import has_link, without_tags
 
 _END = re.compile("(?:[.!?…]+[\"'”’)\\]]*(?=\\s|$)|[。！？]+[」』”）]*)")  # noqa: RUF001  # other scripts' marks
 _ABBREVIATION = re.compile(

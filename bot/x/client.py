@@ -18,9 +18,11 @@ from bot.core.codes import ErrorCode
 from bot.core.errors import Fatal, Refused, ServiceError
 from bot.core.model import Account, LivePost, Posted, Timeline
 from bot.core.moments import aware
+from bot.core.posting.post import Post
 from bot.core.rates import RateWindow
 from bot.ports import X
 from bot.x import answers
+from bot.x.connection import Lines
 from bot.x.problems import Answer
 from bot.x.reading import (
     Page,
@@ -52,9 +54,9 @@ _SPARE_PAGES = 5
 class XClient(X):
     """X API v2 with one account's keys.
 
-    Nothing is called, and no key is checked, before the first call. Every call is made once, over
-    a fresh connection, and may raise one of `Retryable`, `Refused`, `Fatal` and, for
-    `create_post` alone, `OutcomeUnknown`; their codes are the table in `bot.x.answers`.
+    Nothing is called, and no key is checked, before the first call. Every call is made once, and may
+    raise one of `Retryable`, `Refused`, `Fatal` and, for `create_post` alone, `OutcomeUnknown`; their
+    codes are the table in `bot.x.answers`.
 
     Args:
         api_key: the app's consumer key.
@@ -63,7 +65,9 @@ class XClient(X):
         access_token_secret: its secret.
         base_url: where the API is, without `/2`.
         connect_timeout: seconds to wait for a connection.
-        read_timeout: seconds to wait for the next byte; a call ends after twice as long altogether.
+        read_timeout: seconds to wait for the next byte.
+        lines: what the calls go over, shared with other accounts' clients; without it a call ends after
+            twice the read timeout altogether.
         clock: gives now (aware), asked only when X names no end to a wait.
     """
 
@@ -77,6 +81,7 @@ class XClient(X):
         base_url: str = "https://api.x.com",
         connect_timeout: float = 5.0,
         read_timeout: float = 30.0,
+        lines: Lines | None = None,
         clock: Callable[[], datetime],
     ) -> None:
         self._base_url = base_url
@@ -96,7 +101,9 @@ class XClient(X):
             wait_on_rate_limit=False,
         )
         self._tweepy.session = XSession(
-            base_url=base_url, connect_timeout=connect_timeout, read_timeout=read_timeout
+            base_url=base_url,
+            timeouts=(connect_timeout, read_timeout),
+            lines=lines or Lines(2 * read_timeout),
         )
 
     def __repr__(self) -> str:
@@ -106,20 +113,18 @@ class XClient(X):
         """Whose keys these are: `GET /2/users/me`, one user read."""
         return self._call("GET", lambda: self._tweepy.get_me(user_auth=True), read_account)
 
-    def create_post(self, text: str, *, reply_to: str | None = None) -> Posted:
+    def create_post(self, post: Post) -> Posted:
         """Makes a post: `POST /2/tweets`, sent once and never repeated.
-
-        Args:
-            text: the whole text.
-            reply_to: the id of the post to answer.
 
         Raises:
             OutcomeUnknown: the post may exist.
         """
         return self._call(
             "POST",
-            lambda: self._tweepy.create_tweet(text=text, in_reply_to_tweet_id=reply_to, user_auth=True),
-            lambda answer: read_posted(answer, sent=text),
+            lambda: self._tweepy.create_tweet(
+                text=post.text, in_reply_to_tweet_id=post.reply_to, user_auth=True
+            ),
+            lambda answer: read_posted(answer, sent=post.text),
         )
 
     def timeline(

@@ -1,16 +1,15 @@
-"""One line to X for one call: opened fresh, closed after, and cut when the call takes too long."""
+"""The lines to X: kept open for a moment between calls, and cut when a call takes too long."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPException
 from time import monotonic
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -18,81 +17,65 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+from bot.x.deadlines import Deadline, Deadlines
 
-class Deadline:
-    """Ends a call after so many seconds, whatever it is waiting for.
-
-    A read timeout only bounds the wait for the next byte, so a server that dribbles bytes holds a
-    call for ever. This shuts the socket down from another thread; `passed` tells that it did.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.passed = False
-        self._ends = monotonic() + seconds
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
-        with self._lock:
-            if self._socket is not None:
-                self._socket.close()
-
-    def watch(self, line: socket.socket) -> None:
-        """Takes the socket that the call now depends on.
-
-        It keeps a duplicate, because TLS takes the original's file descriptor away.
-
-        Raises:
-            TimeoutError: the time was already over.
-        """
-        with self._lock:
-            # A process that was paused may get here before the timer's thread wakes.
-            if self.passed or monotonic() > self._ends:
-                self.passed = True
-                raise TimeoutError("the call's time was over before a line was open")
-            if self._socket is not None:
-                self._socket.close()
-            self._socket = line.dup()
-
-    def _end(self) -> None:
-        with self._lock:
-            self.passed = True
-            if self._socket is not None:
-                with suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
+# Servers close an idle line after five seconds or more. One that is closed while a post is on its
+# way there makes the post's outcome unknown, so no line is used that may be about to be.
+KEPT_SECONDS = 4.0
+# After a kept line broke under a call: somebody on the way hangs up without saying so.
+_DISTRUST_SECONDS = 3600.0
 
 
-class _Watched:
-    """Mixed into urllib3's connections: reports its socket, and names every failure to connect.
+class NothingSent(NewConnectionError):
+    """A kept line was gone before the first byte of a call went out: the call may be made anew."""
+
+
+class _Calls(threading.local):
+    """What the thread's current call and the line that serves it tell each other."""
+
+    deadline: Deadline
+    # Whether the call does without kept lines.
+    afresh: bool
+    # Whether the line is a kept one.
+    kept: bool
+
+
+class _Line:
+    """Mixed into urllib3's connections: obeys the call's deadline, and names every failure to connect.
 
     urllib3 gives a failed handshake the same name as a TLS failure after the post was sent, and a
-    handshake that timed out the name of a read timeout. Here all that fails before the line stands
-    is a `NewConnectionError`, so that nothing else needs to be taken for "X got nothing".
+    handshake that timed out the name of a read timeout. Here all that fails before the line stands,
+    or before a kept one has taken a byte, is a `NewConnectionError`, so that nothing else needs to
+    be taken for "X got nothing".
     """
 
-    def __init__(self, *args: Any, deadline: Deadline, **kwargs: Any) -> None:
+    sock: Any
+
+    def __init__(self, *args: Any, calls: _Calls, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._deadline = deadline
+        self._calls = calls
+        self._answered_at: float | None = None
+        self._untouched = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether urllib3 may use the line again; it opens it anew otherwise."""
+        if self._calls.afresh or self._answered_at is None:
+            return False
+        rested = monotonic() - self._answered_at
+        return rested < KEPT_SECONDS and super().is_connected  # type: ignore[misc]  # of the class it is mixed into
 
     def _new_conn(self) -> socket.socket:
         line: socket.socket = super()._new_conn()  # type: ignore[misc]  # of the class it is mixed into
         try:
-            self._deadline.watch(line)
+            self._calls.deadline.watch(line)
         except OSError:
             line.close()
             raise
         return line
 
     def connect(self) -> None:
+        self._answered_at = None
         try:
             super().connect()  # type: ignore[misc]  # of the class it is mixed into
         except ConnectTimeoutError:
@@ -100,29 +83,86 @@ class _Watched:
         except (OSError, HTTPException, HTTPError) as error:
             raise NewConnectionError(self, f"{type(error).__name__}: {error}") from error  # type: ignore[arg-type]
 
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        # A line that has answered before is open already, and watched by nobody.
+        self._untouched = self._calls.kept = self.sock is not None and self._answered_at is not None
+        if self._untouched:
+            try:
+                self._calls.deadline.watch(self.sock)
+            except OSError as error:
+                raise NothingSent(self, str(error)) from error  # type: ignore[arg-type]
+        super().request(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
 
-class _PlainLine(_Watched, HTTPConnection):
+    def send(self, data: Any) -> None:
+        if self._untouched:
+            self._untouched = False
+            try:
+                data = data[self.sock.send(data) :]
+            except OSError as error:
+                raise NothingSent(self, f"X had closed the line: {error}") from error  # type: ignore[arg-type]
+            if not data:
+                return
+        super().send(data)  # type: ignore[misc]  # of the class it is mixed into
+
+    def getresponse(self) -> Any:
+        response = super().getresponse()  # type: ignore[misc]  # of the class it is mixed into
+        self._answered_at = monotonic()
+        return response
+
+
+class _PlainLine(_Line, HTTPConnection):
     pass
 
 
-class _TlsLine(_Watched, HTTPSConnection):
+class _TlsLine(_Line, HTTPSConnection):
     pass
 
 
 # A SOCKS proxy brings its own connection class, which stays as it is: without the overall
 # deadline, and with its failures to shake hands taken for unknown.
-_WATCHED: Mapping[Any, type[_Watched]] = {HTTPConnection: _PlainLine, HTTPSConnection: _TlsLine}
+_LINES: Mapping[Any, type[_Line]] = {HTTPConnection: _PlainLine, HTTPSConnection: _TlsLine}
 
 
-class LineAdapter(HTTPAdapter):
-    """requests' adapter for one call: no retries, no kept connections, watched by the deadline.
+class Lines(HTTPAdapter):
+    """requests' adapter for X, which all accounts' clients may share: no retries, lines kept a moment.
 
-    A kept connection that X has closed meanwhile would make a post's outcome unknown for nothing.
+    Every use is within a `call`.
+
+    Args:
+        seconds: after which a call is cut, whatever it is waiting for.
+        kept: how many lines are kept at most; more calls at once are made, on lines of their own.
     """
 
-    def __init__(self, deadline: Deadline) -> None:
-        super().__init__(max_retries=0)
-        self._deadline = deadline
+    def __init__(self, seconds: float, *, kept: int = 32) -> None:
+        super().__init__(max_retries=0, pool_maxsize=kept)
+        self._calls = _Calls()
+        self._deadlines = Deadlines(seconds, linger=KEPT_SECONDS, quiet=super().close)
+        self._afresh_until = monotonic()
+
+    @contextmanager
+    def call(self) -> Iterator[Deadline]:
+        """One call in this thread, whose time begins now."""
+        with self._deadlines.call() as deadline:
+            self._calls.deadline = deadline
+            yield deadline
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Requests' own; on a new line where a kept one turns out to be gone and has taken nothing."""
+        self._calls.kept = False
+        self._calls.afresh = monotonic() < self._afresh_until
+        try:
+            return super().send(request, *args, **kwargs)
+        except requests.ConnectionError as error:
+            if self._calls.kept:
+                self._afresh_until = monotonic() + _DISTRUST_SECONDS
+            if not isinstance(getattr(error.args[0], "reason", None), NothingSent):
+                raise
+        self._calls.afresh = True
+        return super().send(request, *args, **kwargs)
+
+    def close(self) -> None:
+        """Closes the lines that are kept, once no call is on its way."""
+        self._deadlines.close()
 
     def get_connection_with_tls_context(
         self,
@@ -133,7 +173,7 @@ class LineAdapter(HTTPAdapter):
     ) -> ConnectionPool:
         """Requests' own, with the connections watched."""
         pool: Any = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-        watched = _WATCHED.get(pool.ConnectionCls)
-        if watched is not None:
-            pool.ConnectionCls = partial(watched, deadline=self._deadline)
+        line = _LINES.get(pool.ConnectionCls)
+        if line is not None:
+            pool.ConnectionCls = partial(line, calls=self._calls)
         return pool  # type: ignore[no-any-return]

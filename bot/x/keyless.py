@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from bot.core.codes import ErrorCode
 from bot.core.errors import Fatal
+from bot.core.posting.post import Post
 from bot.ports import X
 
 
@@ -26,7 +27,7 @@ class KeylessX(X):
         """Refuses."""
         raise self._refusal
 
-    def create_post(self, text: str, *, reply_to: str | None = None) -> NoReturn:  # noqa: ARG002 - the port's signature
+    def create_post(self, post: Post) -> NoReturn:  # noqa: ARG002 - the port's signature
         """Refuses."""
         raise self._refusal
 

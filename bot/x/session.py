@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from bot.x.connection import Deadline, LineAdapter
+from bot.x.connection import Lines
 from bot.x.headers import lowered
 from bot.x.problems import Answer
 
@@ -35,14 +35,18 @@ class XSession(requests.Session):
 
     A followed 307 would post again. Cookies are neither kept nor sent. Proxies and certificates
     come from the environment, as is usual for requests.
+
+    Args:
+        base_url: where the API is, without `/2`.
+        timeouts: seconds to wait for a connection, and for the next byte.
+        lines: what the calls go over.
     """
 
-    def __init__(self, *, base_url: str, connect_timeout: float, read_timeout: float) -> None:
+    def __init__(self, *, base_url: str, timeouts: tuple[float, float], lines: Lines) -> None:
         super().__init__()
         self._base_url = base_url.rstrip("/")
-        self._timeouts = (connect_timeout, read_timeout)
-        self._seconds = 2 * read_timeout
-        self.headers["Connection"] = "close"
+        self._timeouts = timeouts
+        self._lines = lines
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """Requests' own, at the configured address: swapped here so that the signature covers it."""
@@ -54,7 +58,7 @@ class XSession(requests.Session):
 
         Raises:
             ErrorAnswer: the status is outside 200-299.
-            requests.Timeout: the overall time, twice the read timeout, was over.
+            requests.Timeout: the overall time was over.
             requests.RequestException: no answer, for any other reason, or one of no end.
         """
         response = self._send(request, **kwargs)
@@ -64,9 +68,10 @@ class XSession(requests.Session):
 
     def _send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         known = {name: kwargs[name] for name in ("verify", "cert", "proxies") if name in kwargs}
-        with Deadline(self._seconds) as deadline, closing(LineAdapter(deadline)) as adapter:
+        with self._lines.call() as deadline:
             try:
-                with closing(adapter.send(request, stream=True, timeout=self._timeouts, **known)) as response:
+                sent = self._lines.send(request, stream=True, timeout=self._timeouts, **known)
+                with closing(sent) as response:
                     _read(response)
             except requests.RequestException as error:
                 # It carries the request, and that the Authorization header.

@@ -47,6 +47,7 @@ def test_codes_are_those_that_rows_and_programs_know() -> None:
         "row_unreadable",
         "id_taken",
         "lease_lost",
+        "row_changed",
         "forbidden_transition",
     }
 

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.content.guard import judge
+from bot.core.content.drafts import DraftRequest, SourceItem
+from bot.core.content.guard import against_all, judge
+from bot.core.content.rules import WrittenFrom
 from bot.core.content.text import fingerprint
+from bot.core.model import Source
 
 URL = "https://tides.example.com/why"
 FAMILY = "👩‍👩‍👧‍👦"
@@ -143,6 +146,81 @@ def test_of_many_cashtags_and_links_the_first_are_named() -> None:
 def test_every_broken_rule_is_told_at_once() -> None:
     text = f"$AAPL $TSLA {'a' * 280} https://evil.example.org"
     assert rules(text, recent=(text,), allowed=()) == ["length", "cashtags", "invented_link", "duplicate"]
+
+
+ITEM = SourceItem(
+    source=Source(id="1", kind="feed", title="Tides of 2026", location="feed", url=URL),
+    text="A tide rises 12,000 mm in 6.2 hours. Ask @ada about #moons.",
+)
+
+
+def broken(text: str, *, persona: str | None = None, avoid: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    request = DraftRequest(items=(ITEM,), persona=persona, avoid=avoid)
+    judgement = judge(text, allowed_links=(URL,), given=WrittenFrom(item=ITEM, request=request))
+    return [(problem.rule, problem.message) for problem in judgement.problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "named"),
+    [
+        ("See https://evil.example.org for tides", "invented_link", "https://evil.example.org"),
+        ("See gopher://tides for more", "invented_link", "it holds a link"),
+        ("Ask @ada or \uff20bob about tides", "mention", "@ada, \uff20bob"),
+        ("The tide turns #moons #sea", "hashtag", "#moons, #sea"),
+        ("The tide rises 13,000 mm in 7 hours", "invented_number", "13,000, 7"),
+        (f" {URL} ", "empty", "empty"),
+    ],
+)
+def test_a_writers_own_words_keep_to_their_source(text: str, rule: str, named: str) -> None:
+    ((found, message),) = broken(text)
+    assert found == rule
+    assert named in message
+    # A person says what they like, as far as links are theirs.
+    assert [problem.rule for problem in judge(text, allowed_links=(URL,)).problems] in ([], ["invented_link"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"In 2026 a tide rises 12000 mm {URL}",
+        "A tide rises 12,000 mm in 6.2 hours",
+        "Tide number # one",
+    ],
+)
+def test_words_of_the_source_and_its_own_link_go(text: str) -> None:
+    assert broken(text) == []
+
+
+def test_numbers_and_names_of_the_sources_own_link_are_not_the_writers() -> None:
+    link = "https://example.org/@ada/2031"
+    item = SourceItem(source=ITEM.source, text="The tide turns.")
+    given = WrittenFrom(item=item, request=DraftRequest(items=(item,)))
+    assert judge(f"The tide turns {link}", allowed_links=(link,), given=given).valid
+
+
+def test_hashtags_go_where_the_persona_asks_for_them() -> None:
+    assert broken("The tide turns #moons", persona="Ends with a Hashtag") == []
+    assert [rule for rule, _ in broken("Tide 2026 #2026", persona=None)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "repeats"),
+    [
+        ("The tide turns twice", True),
+        ("tide TURNS", True),
+        ("The tide turns twice daily", True),
+        ("The tide turns again and again", False),
+    ],
+)
+def test_what_an_earlier_post_said_is_not_said_again(text: str, repeats: bool) -> None:
+    found = broken(text, avoid=("Ebb and flow", "Here the tide turns twice!"))
+    assert [rule for rule, _ in found] == ["repetition"] * repeats
+
+
+def test_what_stands_against_a_thread_is_all_that_stands_against_its_parts() -> None:
+    parts = [judge("fine"), judge(""), judge("fine ")]
+    assert [problem.rule for problem in against_all(parts)] == ["empty", "duplicate"]
+    assert against_all([judge("fine"), judge("also fine")]) == ()
 
 
 @given(text=st.text(max_size=400))

@@ -8,6 +8,7 @@ import pytest
 
 from bot.core.errors import OutcomeUnknown
 from bot.core.model import Posted
+from bot.core.posting.post import Post
 from bot.core.spending.limits import Limits
 from bot.core.states import Mode, TweetStatus
 from bot.engine.outcomes import OutcomeKind
@@ -114,7 +115,9 @@ def test_a_person_waits_for_it_no_longer_either(world: World) -> None:
     left = settle_all(world.engine, world.profile, lambda _: None)
     assert (left.tweets, left.holding_up) == (1, 0)
     watch = Stopwatch(seconds=lambda: 0.0)
-    outcome = post_once(world.engine, world.profile, Wish(texts=("a wish",)), watch=watch, say=lambda _: None)
+    outcome = post_once(
+        world.engine, world.profile, Wish(posts=(Post(text="a wish"),)), watch=watch, say=lambda _: None
+    )
     assert outcome.kind is OutcomeKind.POSTED
     assert world.clock.true == begun
 
@@ -176,7 +179,7 @@ def test_a_duplicate_heard_late_forestalls_a_resend(
     """Another worker has taken the tweet over: found nothing yet, or taken it for absent."""
     world.x.visibility = timedelta(days=1)
 
-    def create_post(_text: str, **_more: object) -> Posted:
+    def create_post(_post: Post) -> Posted:
         monkeypatch.undo()
         world.clock.pass_time(seconds)
         world.change("UPDATE profiles SET paused = true")

@@ -40,7 +40,7 @@ def test_an_outcome_without_more_costs_nothing_and_explains_nothing() -> None:
 
 
 def test_a_wish_without_more_leaves_text_and_topic_to_the_writer() -> None:
-    assert Wish() == Wish(texts=(), topic=None)
+    assert Wish() == Wish(posts=(), topic=None)
 
 
 @pytest.mark.parametrize(

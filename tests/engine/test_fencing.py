@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from bot.core.model import LivePost, Timeline
+from bot.core.posting.lifecycle import deleted
 from bot.core.spending.limits import Limits
 from bot.core.states import TweetStatus
 from bot.engine.posting.reconciling import Unsettled
@@ -163,7 +164,7 @@ def test_a_part_whose_root_was_removed_while_it_was_unknown_ends(world: World) -
     world.engine.tick(world.profile)
     root, *_ = world.tweets()
     with world.manager.transaction() as tx:
-        tx.tweets.change(root.id, TweetStatus.DELETED, text="", fingerprint="")
+        tx.tweets.save(deleted(tx.tweets.lock(root.id)))
     world.run(300, every=31)
     assert [tweet.status for tweet in world.tweets()] == [
         TweetStatus.DELETED,
@@ -234,7 +235,7 @@ def test_a_last_part_ends_with_its_root_although_the_part_between_is_live(world:
     world.engine.tick(world.profile)
     root, *_ = world.tweets()
     with world.manager.transaction() as tx:
-        tx.tweets.change(root.id, TweetStatus.DELETED, text="", fingerprint="")
+        tx.tweets.save(deleted(tx.tweets.lock(root.id)))
     world.run(300, every=31)
     assert world.x.calls == 3
     assert [(tweet.status, tweet.reason) for tweet in world.tweets()][2] == (

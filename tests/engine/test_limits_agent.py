@@ -25,6 +25,7 @@ from bot.core.errors import (
     SettingError,
     UsageUnreadable,
 )
+from bot.core.posting.post import Post
 from bot.core.rates import RateWindow
 from bot.core.spending.limits import CREATE_POST, Allow, Limits, Wait, Wanted
 from bot.core.spending.pricing import LISTED
@@ -44,7 +45,7 @@ HOUR = timedelta(hours=1)
 
 def once(world: World, *texts: str, topic: str | None = None) -> OutcomeKind:
     """A person's wish, and how it ended."""
-    wish = Wish(texts=texts, topic=topic)
+    wish = Wish(posts=[Post(text=text) for text in texts], topic=topic)
     watch = Stopwatch(lambda: 0.0)
     return post_once(world.engine, world.profile, wish, watch=watch, say=lambda _what: None).kind
 

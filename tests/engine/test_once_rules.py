@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from bot.core.model import LivePost
+from bot.core.posting.post import Post
 from bot.core.spending.limits import Limits
 from bot.core.states import Mode, TweetStatus
 from bot.engine.leasing import leased
@@ -22,14 +23,15 @@ def wished(world: World, *texts: str, topic: str | None = None, said: list[str] 
     return post_once(
         world.engine,
         world.profile,
-        Wish(texts=texts, topic=topic),
+        Wish(posts=[Post(text=text) for text in texts], topic=topic),
         watch=Stopwatch(lambda: 0.0),
         say=(said if said is not None else []).append,
     )
 
 
 def decisions(world: World) -> list[tuple[str, str, str]]:
-    return [tuple(row) for row in world.rows("SELECT verdict, kind, reason FROM decisions ORDER BY at, created_at")]
+    found = world.rows("SELECT verdict, kind, reason FROM decisions ORDER BY at, created_at")
+    return [tuple(row) for row in found]
 
 
 def test_a_text_is_posted_now_and_said_step_by_step(world: World) -> None:
@@ -223,7 +225,7 @@ def overtaken(world: World) -> Outcome:
             world.change("UPDATE posting_schedule SET status = 'claimed'")
 
     watch = Stopwatch(lambda: 0.0)
-    return post_once(world.engine, world.profile, Wish(texts=("mine",)), watch=watch, say=say)
+    return post_once(world.engine, world.profile, Wish(posts=(Post(text="mine"),)), watch=watch, say=say)
 
 
 def test_a_wish_that_is_overtaken_by_an_unknown_outcome_waits_for_it(world: World) -> None:
@@ -246,7 +248,7 @@ def test_a_paused_profile_takes_a_wish_into_its_queue_only_where_a_worker_would_
     world: World, mode: Mode
 ) -> None:
     world.change("UPDATE profiles SET paused = true, mode = :mode", mode=mode.value)
-    wish, watch = Wish(texts=("later",), queue=True), Stopwatch(lambda: 0.0)
+    wish, watch = Wish(posts=(Post(text="later"),), queue=True), Stopwatch(lambda: 0.0)
     outcome = post_once(world.engine, world.profile, wish, watch=watch, say=lambda _said: None)
     assert (outcome.kind, outcome.reason) == (OutcomeKind.WAITING, "paused")
     queued = [TweetStatus.APPROVED] if mode is Mode.AUTO else []
@@ -270,7 +272,7 @@ def test_a_wish_that_the_worker_takes_from_the_queue_first_ends_as_it_did_there(
         if step == "publishing":
             world.new_engine().tick(world.profile)
 
-    wish, watch = Wish(texts=("mine",), queue=True), Stopwatch(lambda: 0.0)
+    wish, watch = Wish(posts=(Post(text="mine"),), queue=True), Stopwatch(lambda: 0.0)
     outcome = post_once(world.engine, world.profile, wish, watch=watch, say=say)
     assert (outcome.kind, outcome.reason, outcome.detail) == (kind, reason, detail)
     assert outcome.tweet == world.tweets()[0]

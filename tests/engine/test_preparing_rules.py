@@ -9,14 +9,16 @@ import pytest
 
 from bot.core.content.drafts import Draft, SourceItem
 from bot.core.errors import Fatal, SourceUnreadable, WriterFailed
+from bot.core.posting.post import Post
 from bot.core.spending.limits import Limits
 from bot.core.spending.usage import ModelUsage
 from bot.core.states import Mode, Origin, SlotStatus, TweetStatus
-from bot.engine.content.preparing import Brief, Prepared, take_texts, write_draft
+from bot.engine.content.preparing import Brief, Prepared, take_posts, write_draft
 from bot.engine.content.writing_ahead import prepare_next
 from bot.engine.learning.planning import ensure_plan, fill_schedule
 from bot.engine.leasing import leased
 from bot.engine.outcomes import Outcome, OutcomeKind
+from bot.engine.slots import move_slot
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
 
@@ -31,7 +33,7 @@ def write(world: World, topic: str | None = None) -> Prepared | Outcome:
 
 
 def take(world: World, *texts: str) -> Prepared | Outcome:
-    return take_texts(world.context, texts, topic="tides")
+    return take_posts(world.context, [Post(text=text) for text in texts], topic="tides")
 
 
 def saying(world: World, *texts: str) -> None:
@@ -96,7 +98,7 @@ def test_a_draft_whose_slot_was_given_up_meanwhile_is_not_kept(world: World) -> 
     world.slot(100)
     with world.manager.transaction() as tx:
         (slot,) = tx.slots.upcoming(world.profile_id, after=NOON, before=NOON + timedelta(days=1))
-        tx.slots.move(slot.id, SlotStatus.EXPIRED, reason="late")
+        move_slot(tx, slot.id, SlotStatus.EXPIRED, reason="late")
     outcome = write_draft(world.context, Brief(slot=slot))
     assert isinstance(outcome, Outcome)
     assert (outcome.kind, outcome.reason, outcome.tweet) == (OutcomeKind.WAITING, "slot_taken", None)

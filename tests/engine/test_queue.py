@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import pairwise
 
+from bot.core.posting.post import Post
 from bot.core.states import TweetStatus
 from bot.engine.outcomes import Outcome, OutcomeKind
 from bot.engine.posting.posting_once import Wish, post_once
@@ -14,7 +15,7 @@ from tests.engine.world import World
 
 def queue(world: World, *texts: str) -> Outcome:
     """What becomes of a wish that may wait."""
-    wish = Wish(texts=texts, queue=True)
+    wish = Wish(posts=[Post(text=text) for text in texts], queue=True)
     watch = Stopwatch(lambda: 0.0)
     return post_once(world.engine, world.profile, wish, watch=watch, say=lambda _what: None)
 
@@ -84,7 +85,11 @@ def test_what_was_wished_for_without_the_queue_is_not_posted_later(world: World)
     watch = Stopwatch(lambda: 0.0)
 
     outcome = post_once(
-        world.engine, world.profile, Wish(texts=("Now or never.",)), watch=watch, say=lambda _what: None
+        world.engine,
+        world.profile,
+        Wish(posts=(Post(text="Now or never."),)),
+        watch=watch,
+        say=lambda _what: None,
     )
     world.run(1800, every=60)
 

@@ -41,7 +41,9 @@ def reads(world: World) -> list[tuple[object, ...]]:
 
 
 def decisions(world: World) -> list[tuple[object, ...]]:
-    found = world.rows("SELECT verdict, reason FROM decisions WHERE kind = 'reconcile' ORDER BY at, created_at")
+    found = world.rows(
+        "SELECT verdict, reason FROM decisions WHERE kind = 'reconcile' ORDER BY at, created_at"
+    )
     return [tuple(row) for row in found]
 
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 import pytest
 
 from bot.core.model import Posted
+from bot.core.posting.post import Post
 from bot.core.states import TweetStatus
 from bot.engine.outcomes import Outcome, OutcomeKind
 from tests.engine.world import NOON, BreakableDatabase, Killed, World
@@ -26,10 +27,10 @@ def meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callab
     def post(happens: Callable[[], object]) -> Outcome:
         create = world.x.create_post
 
-        def create_post(text: str, *, reply_to: str | None = None) -> Posted:
+        def create_post(post: Post) -> Posted:
             monkeypatch.setattr(world.x, "create_post", create)
             try:
-                return create(text, reply_to=reply_to)
+                return create(post)
             finally:
                 world.clock.pass_time(BEYOND_THE_LEASE)
                 happens()
@@ -127,8 +128,8 @@ def test_a_yes_at_any_moment_of_anothers_settling_counts_once(
     called, heard = threading.Event(), threading.Event()
     create = world.x.create_post
 
-    def create_post(text: str, *, reply_to: str | None = None) -> Posted:
-        posted = create(text, reply_to=reply_to)
+    def create_post(post: Post) -> Posted:
+        posted = create(post)
         called.set()
         assert heard.wait(30)
         return posted
@@ -231,9 +232,9 @@ def fails_after_the_call(world: World, *, times: int) -> Callable[[], int]:
     """Takes the database away once X has answered; gives how many failures are still to come."""
     create = world.x.create_post
 
-    def create_post(text: str, *, reply_to: str | None = None) -> Posted:
+    def create_post(post: Post) -> Posted:
         try:
-            return create(text, reply_to=reply_to)
+            return create(post)
         finally:
             world.database.failures = ["down"] * times
 

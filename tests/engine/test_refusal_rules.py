@@ -9,6 +9,7 @@ import pytest
 
 from bot.core.errors import Retryable
 from bot.core.model import Posted
+from bot.core.posting.post import Post
 from bot.core.states import TweetStatus
 from bot.engine.outcomes import Outcome, OutcomeKind
 from tests.engine.world import NOON, World
@@ -123,7 +124,7 @@ def test_what_x_closed_stays_closed_as_long_as_it_said_or_until_a_probe(
 def test_only_what_opens_by_itself_is_waited_for(
     world: World, monkeypatch: pytest.MonkeyPatch, code: str, kind: OutcomeKind
 ) -> None:
-    def create_post(_text: str, **_more: object) -> Posted:
+    def create_post(_post: Post) -> Posted:
         raise Retryable("not now", code=code)
 
     monkeypatch.setattr(world.x, "create_post", create_post)

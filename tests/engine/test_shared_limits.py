@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bot.core.codes import DecisionKind
 from bot.core.model import LivePost, Profile, Timeline
+from bot.core.posting.post import Post
 from bot.core.rates import RateWindow
 from bot.core.spending.limits import CREATE_POST, Limits, SharedCaps
 from bot.engine.context import ProfileContext, Services
@@ -89,7 +90,7 @@ class Worker:
     def once(self) -> None:
         for context in self.contexts:
             engine = PostingEngine(context=partial(_the_one, context))
-            wish = Wish(texts=[f"A wish of {context.profile.handle}"])
+            wish = Wish(posts=[Post(text=f"A wish of {context.profile.handle}")])
             watch = Stopwatch(lambda: 0.0)
             post_once(engine, context.profile, wish, watch=watch, say=lambda _what: None)
 

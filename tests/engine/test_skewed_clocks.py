@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot.core.model import Posted
+from bot.core.posting.post import Post
 from bot.core.spending.limits import Limits
 from bot.core.states import TweetStatus
 from bot.engine.leasing import leased
@@ -44,9 +45,9 @@ class SlowX(ScriptedX):
 
     meanwhile: Callable[[], object] = staticmethod(lambda: None)
 
-    def create_post(self, text: str, *, reply_to: str | None = None) -> Posted:
+    def create_post(self, post: Post) -> Posted:
         self.meanwhile()
-        return super().create_post(text, reply_to=reply_to)
+        return super().create_post(post)
 
 
 def a_worker(world: World, skew: float) -> Process:

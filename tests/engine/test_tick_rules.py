@@ -20,7 +20,8 @@ from tests.support.database_clock import set_clock
 
 
 def decisions(world: World) -> list[tuple[str, str, str]]:
-    return [tuple(row) for row in world.rows("SELECT verdict, kind, reason FROM decisions ORDER BY at, created_at")]
+    found = world.rows("SELECT verdict, kind, reason FROM decisions ORDER BY at, created_at")
+    return [tuple(row) for row in found]
 
 
 def test_an_idle_tick_says_when_the_next_slot_is_due(world: World) -> None:

@@ -25,6 +25,7 @@ from bot.core.errors import (
     SourceUnreadable,
 )
 from bot.core.model import Account, LivePost, Posted, Profile, Source, Timeline, Tweet
+from bot.core.posting.post import Post
 from bot.core.rates import RateWindow
 from bot.core.spending.limits import Limits
 from bot.core.spending.pricing import LISTED
@@ -108,8 +109,9 @@ class ScriptedX:
     def me(self) -> Account:
         return Account(x_user_id="1", username="tester")
 
-    def create_post(self, text: str, *, reply_to: str | None = None) -> Posted:
+    def create_post(self, post: Post) -> Posted:
         self.calls += 1
+        text, reply_to = post.text, post.reply_to
         kind = self.script.pop(0) if self.script else "accept"
         if kind in _REFUSALS:
             raise _REFUSALS[kind](self.clock.now())
@@ -117,9 +119,9 @@ class ScriptedX:
             raise Killed
         if kind == "lost_before":
             raise OutcomeUnknown("no answer", code="no_answer")
-        if self.refuses_duplicates and any(post.text == text for post in self.posts):
+        if self.refuses_duplicates and any(made.text == text for made in self.posts):
             raise OutcomeUnknown("duplicate", code="duplicate")
-        if reply_to is not None and not any(post.x_tweet_id == reply_to for post in self.posts):
+        if reply_to is not None and not any(made.x_tweet_id == reply_to for made in self.posts):
             raise Refused("the post replied to is gone", code="reply_not_allowed")
         made = LivePost(
             x_tweet_id=str(self.first_id + len(self.posts)),

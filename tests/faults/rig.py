@@ -15,7 +15,7 @@ from time import monotonic, sleep
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import URL, Engine, create_engine, insert, text
+from sqlalchemy import URL, Connection, Engine, create_engine, insert, text
 
 from bot.core.content.text import fingerprint
 from bot.core.states import LatePolicy, Mode, PlanStatus, TweetStatus
@@ -41,7 +41,7 @@ QUICK: Mapping[str, str] = {
     "LOG_FORMAT": "json",
 }
 # What X shows differs from what it was sent: entities, t.co links, blanks.
-_FLAVOURS = (
+FLAVOURS = (
     "Plain",
     "Salt & pepper <both>",
     "See https://example.com/a?b=c&d=e and",
@@ -52,6 +52,11 @@ _FLAVOURS = (
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def words_of(number: int, part: int = 1) -> str:
+    """The only text of its kind."""
+    return f"{FLAVOURS[number % len(FLAVOURS)]} {number}.{part}: {uuid4().hex}"
 
 
 def until(condition: Callable[[], object], *, what: str, within: float = PATIENCE, step: float = 0.1) -> None:
@@ -93,27 +98,7 @@ class Rig:
         if not self.refuses_copies:
             self.x.configure(duplicate_window_seconds=0)
         with self.engine.begin() as connection:
-            connection.execute(
-                insert(PROFILES).values(
-                    id=self.profile_id,
-                    auth_user_id=uuid4(),
-                    handle=self.x.username,
-                    x_user_id=self.x.user_id,
-                    timezone="UTC",
-                    mode=Mode.AUTO,
-                )
-            )
-            connection.execute(
-                insert(PLANS).values(
-                    id=self.plan_id,
-                    profile_id=self.profile_id,
-                    status=PlanStatus.ACTIVE,
-                    posts_per_day=0,
-                    spacing_seconds=0,
-                    late_policy=self.late_policy,
-                    late_tolerance_seconds=int(self.tolerance.total_seconds()),
-                )
-            )
+            self.make_profile(connection, self.profile_id, self.plan_id, self.x.username, self.x.user_id)
             connection.execute(insert(CONFIG).values(key="caps", value={"posts_15min": ROOMY}))
 
     @cached_property
@@ -146,6 +131,32 @@ class Rig:
 
     # Rows
 
+    def make_profile(
+        self, connection: Connection, profile_id: UUID, plan_id: UUID, handle: str, x_user_id: str
+    ) -> None:
+        """An account's profile, with a plan that plans nothing by itself."""
+        connection.execute(
+            insert(PROFILES).values(
+                id=profile_id,
+                auth_user_id=uuid4(),
+                handle=handle,
+                x_user_id=x_user_id,
+                timezone="UTC",
+                mode=Mode.AUTO,
+            )
+        )
+        connection.execute(
+            insert(PLANS).values(
+                id=plan_id,
+                profile_id=profile_id,
+                status=PlanStatus.ACTIVE,
+                posts_per_day=0,
+                spacing_seconds=0,
+                late_policy=self.late_policy,
+                late_tolerance_seconds=int(self.tolerance.total_seconds()),
+            )
+        )
+
     def select(self, statement: str, **values: object) -> list[dict[str, Any]]:
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(text(statement), values).mappings()]
@@ -177,7 +188,7 @@ class Rig:
                 )
             )
             for part, tweet_id in enumerate(ids if draft else (), start=1):
-                words = f"{_FLAVOURS[number % len(_FLAVOURS)]} {number}.{part}: {uuid4().hex}"
+                words = words_of(number, part)
                 connection.execute(
                     insert(TWEETS).values(
                         id=tweet_id,
@@ -282,7 +293,7 @@ class Rig:
 
     def problems(self) -> list[str]:
         """Every way in which X and the tables disagree; none is what is wanted."""
-        return truth.problems(self.select, self.x.posts())
+        return [*truth.problems(self.select, self.x.posts()), *truth.different_days(self.select)]
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from bot.core.posting.settling import DUPLICATE_REFUSED
 from bot.sandbox import Post
@@ -24,21 +25,23 @@ DIFFERENT_DAYS = f"""
         OR coalesce(day.reads_made, 0) <> coalesce(ledger.reads_made, 0)
         OR coalesce(day.cost_usd, 0) <> coalesce(ledger.cost_usd, 0)
 """
-POST_CALLS = "SELECT state::text, count(*) AS calls FROM api_calls WHERE kind = 'post' GROUP BY 1"
-CLAIMED = "SELECT id FROM posting_schedule WHERE status = 'claimed'"
+POST_CALLS = "SELECT state::text, count(*) AS calls FROM api_calls WHERE kind = 'post' AND {whose} GROUP BY 1"
+CLAIMED = "SELECT id FROM posting_schedule WHERE status = 'claimed' AND {whose}"
 
 Select = Callable[[str], list[dict[str, Any]]]
 Row = Mapping[str, Any]
 
 
-def problems(select: Select, live: Sequence[Post]) -> list[str]:
+def problems(select: Select, live: Sequence[Post], *, profile_id: UUID | None = None) -> list[str]:
     """Every way in which they disagree; none is what is wanted.
 
     Args:
         select: reads rows.
         live: what is on X.
+        profile_id: whose rows and posts these are; None for a database with one profile.
     """
-    rows = select("SELECT * FROM tweets ORDER BY created_at, part")
+    whose = "true" if profile_id is None else f"profile_id = '{profile_id}'"
+    rows = select(f"SELECT * FROM tweets WHERE {whose} ORDER BY created_at, part")
     texts = {row["text"] for row in rows}
     times = Counter(post.text for post in live)
     found = [f"{text!r} is on X {number} times" for text, number in times.items() if number > 1]
@@ -49,7 +52,12 @@ def problems(select: Select, live: Sequence[Post]) -> list[str]:
         found += _about_answer(row, posts.get(row["text"]), rows)
     # X said of these that they exist, so they count although nobody ever saw them.
     unseen = sum(row["reason"] == DUPLICATE_REFUSED for row in rows)
-    return [*found, *_about_books(select, len(live) + unseen)]
+    return [*found, *_about_books(select, len(live) + unseen, whose)]
+
+
+def different_days(select: Select) -> list[str]:
+    """The days whose sums, kept over all profiles, are not those of the ledger."""
+    return [f"a daily row differs from the ledger: {row}" for row in select(DIFFERENT_DAYS)]
 
 
 def _about_row(row: Row, post: Post | None) -> Iterator[str]:
@@ -77,11 +85,9 @@ def _about_answer(row: Row, post: Post | None, rows: Sequence[Row]) -> Iterator[
         yield f"{row['text']!r} answers {post.reply_to}, not {before}"
 
 
-def _about_books(select: Select, counted: int) -> Iterator[str]:
-    states = {row["state"]: row["calls"] for row in select(POST_CALLS)}
+def _about_books(select: Select, counted: int, whose: str) -> Iterator[str]:
+    states = {row["state"]: row["calls"] for row in select(POST_CALLS.format(whose=whose))}
     if states.get("settled", 0) != counted or states.keys() - {"settled", "released"}:
         yield f"the ledger's posts are {states}, {counted} count"
-    for row in select(DIFFERENT_DAYS):
-        yield f"a daily row differs from the ledger: {row}"
-    for row in select(CLAIMED):
+    for row in select(CLAIMED.format(whose=whose)):
         yield f"the slot {row['id']} is still claimed"

@@ -235,6 +235,17 @@ def test_faults_wait_for_their_endpoint(call: Call, client: tweepy.Client, sandb
     assert sandbox.state()["faults"][1]["seen"] == 2
 
 
+def test_a_fault_of_one_account_meets_no_other(call: Call, sandbox: Sandbox) -> None:
+    sandbox.add_account("ada")
+    sandbox.arm("fail_503", account="ada", count=None)
+    adas = sandbox.keys_of("ada")
+    assert [post(call, text, keys=keys).status_code for text, keys in (("a", adas), ("b", sandbox.keys))] == [
+        503,
+        201,
+    ]
+    assert sandbox.state()["faults"][0]["seen"] == 1
+
+
 def test_a_call_that_would_be_refused_anyway_meets_no_fault(call: Call, sandbox: Sandbox) -> None:
     sandbox.arm("accept_then_500")
     assert post(call, "").status_code == 400

@@ -13,11 +13,12 @@ from uuid import uuid4
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL
 
-from bot.core.model import Call, CallId, DecisionRecord, Profile, ProfileId, Tweet, TweetId
+from bot.core.model import Call, CallId, DecisionRecord, Profile, ProfileId, Slot, SlotId, Tweet, TweetId
+from bot.core.posting.lifecycle import moved
 from bot.core.posting.schedule import SlotWish
 from bot.core.rates import RateWindow
 from bot.core.spending.limits import CREATE_POST, Usage
-from bot.core.states import CallKind, TweetStatus
+from bot.core.states import CallKind, SlotStatus, TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,10 @@ def a_posted(profile_id: ProfileId, x_tweet_id: str, **values: Any) -> Tweet:
         "fencing": 1,
     }
     return a_tweet(profile_id, **usual | values)
+
+
+def move(tx: StoreTransaction, slot_id: SlotId, status: SlotStatus, *, reason: str | None = None) -> Slot:
+    return tx.slots.save(moved(tx.slots.lock(slot_id), status, reason=reason))
 
 
 def a_wish(due_at: datetime) -> SlotWish:

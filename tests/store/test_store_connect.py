@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from sqlalchemy import URL, text
 
 from bot.core.errors import SettingError
+from bot.core.model import Profile
 from bot.store.connect import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, parse_url
 from bot.store.manager import DatabaseManager
 
@@ -69,16 +71,48 @@ def test_every_transaction_is_bounded_and_the_session_keeps_its_own_settings(
     assert (outside, same) == (["0", "0", "0"], session)
 
 
-def test_nothing_is_prepared_on_the_server_however_often_it_runs(manager: DatabaseManager) -> None:
+def prepared(manager: DatabaseManager) -> tuple[int, int]:
+    """How many statements are prepared after 30 transactions, and in how many sessions."""
     pids = set()
     for _ in range(30):
         with manager.transaction() as tx:
             pids.add(tx.connection.scalar(text("SELECT pg_backend_pid()")))
             tx.config.put("key", "value")
             assert tx.config.get("key") == "value"
-            assert tx.connection.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
+            count = tx.connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
+    return int(count or 0), len(pids)
 
-    assert len(pids) == 1
+
+def test_what_runs_often_is_prepared_where_the_server_itself_answers(manager: DatabaseManager) -> None:
+    count, sessions = prepared(manager)
+    assert count > 0
+    assert sessions == 1
+
+
+def test_nothing_is_prepared_where_another_number_greets_than_the_servers(
+    manager: DatabaseManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A pooler's; the tests with one are in test_store_pooler.
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda _info: 1))
+    manager.close()
+    assert prepared(manager) == (0, 1)
+
+
+def test_a_table_that_changes_under_prepared_statements_is_read_as_it_is_now(
+    manager: DatabaseManager, profile: Profile
+) -> None:
+    def read() -> None:
+        with manager.transaction() as tx:
+            assert [one.id for one in tx.profiles.all()] == [profile.id]
+
+    for _ in range(5):
+        read()
+    other = DatabaseManager(manager.engine.url)
+    with other.transaction() as tx:
+        tx.connection.execute(text("ALTER TABLE profiles ADD COLUMN later text"))
+    other.close()
+    for _ in range(5):
+        read()
 
 
 def test_a_connection_that_the_network_forgot_is_soon_known_for_dead(manager: DatabaseManager) -> None:

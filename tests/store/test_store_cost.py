@@ -115,9 +115,8 @@ LOOKS: dict[str, Look] = {
     "due work": lambda tx, p, _: tx.due_work.find(
         holder="w", own=[p.id], ahead=AHEAD, changed_since=NOW - DAY
     ),
-    "ready posts": lambda tx, p, _: tx.sending.ready([p.id], now=NOW),
-    "last known": lambda tx, p, _: tx.sending.last_known([p.id], limit=3),
-    "active plans": lambda tx, p, _: tx.profiles.active_plans([p.id]),
+    "ready posts": lambda tx, p, _: tx.sending.claim([p.id], holder="one", asked_at=0, lasts=HOUR, now=NOW),
+    "last known": lambda tx, p, _: tx.sending.last_known(p.id),
     "the profile of a job": lambda tx, p, _: tx.profiles.with_keys([p.id]),
     "lease": lambda tx, p, _: tx.leases.acquire(p.id, holder="w", asked_at=0.0, lasts=HOUR),
 }

@@ -16,7 +16,7 @@ from bot.core.states import Origin, SlotStatus, TweetStatus
 from bot.core.work import LookAhead
 from bot.store.manager import DatabaseManager, StoreTransaction
 from bot.store.rows.base import EARLIEST
-from tests.store.rows import DAY, HOUR, NOW, a_tweet, a_wish
+from tests.store.rows import DAY, HOUR, NOW, a_tweet, a_wish, move
 
 MINUTE = timedelta(minutes=1)
 AHEAD = LookAhead(until=NOW + MINUTE, prepare_ahead=2 * HOUR, settle_delay=30 * timedelta(seconds=1))
@@ -82,7 +82,7 @@ def test_a_slot_that_is_no_longer_planned_asks_for_nothing(
     manager: DatabaseManager, plan: Plan, status: SlotStatus
 ) -> None:
     with manager.transaction() as tx:
-        tx.slots.move(a_slot(tx, plan, NOW), status)
+        move(tx, a_slot(tx, plan, NOW), status)
     assert due(manager, plan.profile_id) == set()
 
 
@@ -143,7 +143,7 @@ def test_a_refused_post_of_a_claimed_slot_is_tried_again_when_its_pause_is_over(
     )
     with manager.transaction() as tx:
         assert tweet.slot_id is not None
-        tx.slots.move(tweet.slot_id, SlotStatus.CLAIMED)
+        move(tx, tweet.slot_id, SlotStatus.CLAIMED)
     assert due(manager, plan.profile_id) == {(DecisionKind.PUBLISH, NOW + MINUTE)}
 
 

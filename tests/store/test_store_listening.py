@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import text
 
 from bot.core.model import Profile
+from bot.core.posting.lifecycle import posted
 from bot.core.states import SlotStatus, TweetStatus
 from bot.store import listening
 from bot.store.listening import Listener
 from bot.store.manager import DatabaseManager, StoreTransaction
 from tests.engine.world import SilentLog
-from tests.store.rows import HOUR, NOW, a_call, a_decision, a_tweet, a_wish
+from tests.store.rows import HOUR, NOW, a_call, a_decision, a_tweet, a_wish, move
 from tests.support.processes import eventually
 
 # Long enough for a notification that comes; what is never to come is told from a later one that does.
@@ -55,13 +56,10 @@ SLEEPS: dict[str, Change] = {
     "a decision": lambda tx, p: tx.decisions.record(a_decision(p.id)),
     "a call": lambda tx, p: tx.ledger.reserve(a_call(p.id)),
     "a lease": lambda tx, p: tx.leases.acquire(p.id, holder="w", asked_at=0.0, lasts=HOUR),
-    "a post": lambda tx, p: tx.tweets.change(
-        tx.tweets.with_status(p.id, TweetStatus.PUBLISHING)[0].id,
-        TweetStatus.POSTED,
-        x_tweet_id="1",
-        posted_at=NOW,
+    "a post": lambda tx, p: tx.tweets.save(
+        posted(tx.tweets.lock(tx.tweets.with_status(p.id, TweetStatus.PUBLISHING)[0].id), "1", at=NOW)
     ),
-    "a slot that is done": lambda tx, p: tx.slots.move(tx.slots.claimed(p.id)[0].id, SlotStatus.DONE),
+    "a slot that is done": lambda tx, p: move(tx, tx.slots.claimed(p.id)[0].id, SlotStatus.DONE),
 }
 
 
@@ -71,7 +69,7 @@ def under_way(manager: DatabaseManager, profile: Profile) -> None:
     with manager.transaction() as tx:
         plan = tx.profiles.start_plan(profile.id, posts_per_day=4)
         tx.slots.add(profile.id, plan, [a_wish(NOW)])
-        tx.slots.move(tx.slots.overdue(profile.id, now=NOW)[0].id, SlotStatus.CLAIMED)
+        move(tx, tx.slots.overdue(profile.id, now=NOW)[0].id, SlotStatus.CLAIMED)
         tx.tweets.add(a_tweet(profile.id, status=TweetStatus.PUBLISHING, intent_at=NOW))
         waits = a_tweet(profile.id, text="Another", status=TweetStatus.APPROVED, next_attempt_at=NOW + HOUR)
         tx.tweets.add(waits)

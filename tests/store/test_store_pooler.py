@@ -19,8 +19,9 @@ import pytest
 from sqlalchemy import URL, text
 
 from bot.core.errors import BotError, LeaseLost
+from bot.core.posting.lifecycle import posted, publishing
 from bot.core.spending.limits import CREATE_POST
-from bot.core.states import CallState, SlotStatus, TweetStatus
+from bot.core.states import CallState, SlotStatus
 from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate, missing_constraints, missing_tables, require_head
 from tests.store.rows import (
@@ -35,6 +36,7 @@ from tests.store.rows import (
     a_wish,
     daily_rows,
     ledger_sums,
+    move,
     one_row_everywhere,
 )
 from tests.support.processes import eventually
@@ -141,18 +143,19 @@ if PGBOUNCER:
                 tx.leases.check(lease)
                 before = tx.ledger.usage(profile_id, now=now)
                 call = tx.ledger.reserve(a_call(profile_id, tweet_id=tweet.id, at=now))
-                tx.tweets.change(tweet.id, TweetStatus.PUBLISHING, intent_at=now, fencing=lease.fencing)
-                tx.slots.move(slot.id, SlotStatus.CLAIMED)
+                row = tx.tweets.lock(tweet.id)
+                tx.tweets.save(publishing(row, fencing=lease.fencing, after_x_id=None, now=now))
+                move(tx, slot.id, SlotStatus.CLAIMED)
             with pooled.transaction() as tx:
                 tx.ledger.change(call.id, CallState.SETTLED)
                 tx.rates.saw(profile_id, CREATE_POST, [a_window(resets_at=now + DAY)], now=now)
-                tx.tweets.change(tweet.id, TweetStatus.POSTED, x_tweet_id=str(round_), posted_at=now)
-                tx.slots.move(slot.id, SlotStatus.DONE)
+                tx.tweets.save(posted(tx.tweets.lock(tweet.id), str(round_), at=now))
+                move(tx, slot.id, SlotStatus.DONE)
                 tx.decisions.record(a_decision(profile_id, at=now))
                 tx.config.put("round", round_)
                 after = tx.ledger.usage(profile_id, now=now)
                 assert after.posts_month == before.posts_month + 1
-                assert tx.sending.last_known([profile_id], limit=1)[profile_id][0].x_tweet_id == str(round_)
+                assert tx.sending.last_known(profile_id)[0].x_tweet_id == str(round_)
                 assert len(tx.tweets.recent_texts(profile_id, limit=50)) == round_ + 2
                 assert tx.slots.planned_days(profile_id, plan, since=NOW.date())
                 assert tx.decisions.last(profile_id, limit=1)[0].repeated > 1

@@ -124,7 +124,8 @@ def test_an_apps_days_are_its_ledgers_sums_whatever_becomes_of_calls(
         tx.ledger.change(calls[0].id, CallState.RELEASED)
         tx.ledger.change(calls[2].id, CallState.SETTLED, units=1)
         tx.ledger.change(calls[-1].id, CallState.UNKNOWN)
-        tx.ledger.settle([one.id for one in calls[3:-1]])
+        for one in calls[3:-1]:
+            tx.ledger.change(one.id, CallState.SETTLED)
         tx.connection.execute(text("SELECT track_twitter_usage(2, 10)"))
     agree()
     with manager.transaction() as tx:
@@ -136,7 +137,7 @@ def test_an_apps_days_are_its_ledgers_sums_whatever_becomes_of_calls(
 def test_what_is_forgotten_stays_on_its_apps_account(manager: DatabaseManager, profile: Profile) -> None:
     use_apps(manager, ada="one")
     with manager.transaction() as tx:
-        tx.ledger.settle([tx.ledger.reserve(a_call(profile.id, units=3)).id])
+        tx.ledger.change(tx.ledger.reserve(a_call(profile.id, units=3)).id, CallState.SETTLED)
     with manager.transaction() as tx:
         assert tx.ledger.forget(before=NOW + DAY, released_before=NOW) == 1
     usage = shared_of(manager, profile)
@@ -151,7 +152,7 @@ def test_settling_as_reserved_locks_no_sum(manager: DatabaseManager, profile: Pr
     lock = text("SELECT count(*) FROM (SELECT 1 FROM api_usage_tracking FOR UPDATE NOWAIT) AS daily")
     apps = text("SELECT count(*) FROM (SELECT 1 FROM app_usage FOR UPDATE NOWAIT) AS apps")
     with manager.transaction() as tx, manager.transaction() as other:
-        tx.ledger.settle([call.id])
+        tx.ledger.change(call.id, CallState.SETTLED)
         assert (other.connection.scalar(lock), other.connection.scalar(apps)) == (1, 1)
 
 
@@ -204,7 +205,7 @@ def test_xs_window_of_an_app_is_what_it_said_last_to_any_of_its_profiles(
             tx.rates.saw(owner.id, CREATE_POST, windows, now=NOW + at)
         # Under way from before X spoke, unheard since, and refused.
         tx.ledger.reserve(a_call(profile.id, at=NOW - 2 * MINUTE))
-        tx.ledger.settle([tx.ledger.reserve(a_call(neighbour.id, at=NOW)).id])
+        tx.ledger.change(tx.ledger.reserve(a_call(neighbour.id, at=NOW)).id, CallState.SETTLED)
         refused = tx.ledger.reserve(a_call(profile.id, at=NOW))
         tx.ledger.change(refused.id, CallState.RELEASED)
         tx.ledger.reserve(a_call(other.id, at=NOW))

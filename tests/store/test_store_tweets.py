@@ -9,11 +9,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from bot.core.errors import ForbiddenTransition, IdTaken
 from bot.core.model import Profile, Source, TweetId
-from bot.core.states import TWEET_TRANSITIONS, Origin, SlotStatus, TweetStatus
+from bot.core.states import Origin, SlotStatus, TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
-from tests.store.rows import DAY, HOUR, NOW, a_posted, a_tweet, a_wish
+from tests.store.rows import DAY, HOUR, NOW, a_posted, a_tweet, a_wish, move
 
 OPEN = {
     TweetStatus.DRAFTED,
@@ -39,7 +38,7 @@ def an_expired_slot(tx: StoreTransaction, profile: Profile, *, policy: str = "mo
     due_at = NOW - hour * HOUR
     tx.slots.add(profile.id, plan, [a_wish(due_at)])
     slot = next(slot for slot in tx.slots.overdue(profile.id, now=NOW) if slot.due_at == due_at)
-    return tx.slots.move(slot.id, SlotStatus.EXPIRED, reason="missed")
+    return move(tx, slot.id, SlotStatus.EXPIRED, reason="missed")
 
 
 def test_a_tweet_comes_back_as_it_was(manager: DatabaseManager, profile: Profile) -> None:
@@ -83,50 +82,7 @@ def test_a_tweet_that_is_not_there_is_gone(standing: DatabaseManager) -> None:
         with pytest.raises(LookupError, match="is gone"):
             tx.tweets.get(TweetId(uuid4()))
         with pytest.raises(LookupError, match="is gone"):
-            tx.tweets.change(TweetId(uuid4()), TweetStatus.APPROVED)
-
-
-def test_every_change_of_state_follows_the_diagram(manager: DatabaseManager, profile: Profile) -> None:
-    wrong = []
-    with manager.transaction() as tx:
-        for current in TweetStatus:
-            for wanted in TweetStatus:
-                tweet = tx.tweets.add(with_any_status(profile, current))
-                live = {"x_tweet_id": tweet.x_tweet_id or uuid4().hex}
-                try:
-                    tx.tweets.change(tweet.id, wanted, **live)
-                    allowed = True
-                except ForbiddenTransition:
-                    allowed = False
-                kept = tx.tweets.get(tweet.id).status
-                if allowed != (wanted in TWEET_TRANSITIONS[current]) or kept is not (
-                    wanted if allowed else current
-                ):
-                    wrong.append((current, wanted, kept))
-
-    assert wrong == []
-
-
-def test_a_change_takes_other_columns_along_and_a_refused_one_takes_none(
-    manager: DatabaseManager, profile: Profile
-) -> None:
-    with manager.transaction() as tx:
-        tweet = tx.tweets.add(a_tweet(profile.id))
-        changed = tx.tweets.change(tweet.id, TweetStatus.PUBLISHING, intent_at=NOW, fencing=3, attempts=1)
-        with pytest.raises(ForbiddenTransition, match="publishing -> rejected"):
-            tx.tweets.change(tweet.id, TweetStatus.REJECTED, reason="never")
-        kept = tx.tweets.get(tweet.id)
-
-    assert (changed.status, changed.intent_at, changed.fencing) == (TweetStatus.PUBLISHING, NOW, 3)
-    assert kept == changed
-
-
-def test_a_note_changes_columns_but_not_the_state(manager: DatabaseManager, profile: Profile) -> None:
-    with manager.transaction() as tx:
-        tweet = tx.tweets.add(a_tweet(profile.id, status=TweetStatus.UNKNOWN))
-        noted = tx.tweets.note(tweet.id, absent_reads=1, looked_at=NOW)
-
-    assert (noted.status, noted.absent_reads, noted.looked_at) == (TweetStatus.UNKNOWN, 1, NOW)
+            tx.tweets.lock(TweetId(uuid4()))
 
 
 def test_open_tweets_are_those_that_are_not_at_an_end(
@@ -245,7 +201,7 @@ def test_the_newest_known_post_is_that_of_the_latest_lease_whatever_clocks_said(
     manager: DatabaseManager, profile: Profile, neighbour: Profile
 ) -> None:
     with manager.transaction() as tx:
-        assert tx.sending.last_known([profile.id], limit=3)[profile.id] == []
+        assert tx.sending.last_known(profile.id) == []
         for tweet in (
             # The clock of an earlier worker may have been ahead: leases order, moments don't.
             a_posted(profile.id, "100", fencing=3, posted_at=NOW + DAY),
@@ -257,7 +213,7 @@ def test_the_newest_known_post_is_that_of_the_latest_lease_whatever_clocks_said(
         ):
             tx.tweets.add(tweet)
 
-        known = tx.sending.last_known([profile.id], limit=2)[profile.id]
+        known = tx.sending.last_known(profile.id)[:2]
         assert [one.x_tweet_id for one in known] == [
             "300",
             "200",
@@ -270,21 +226,11 @@ def test_of_a_threads_parts_the_last_is_the_newest(manager: DatabaseManager, pro
         for part in (3, 2):
             tx.tweets.add(a_posted(profile.id, str(part), fencing=4, thread_id=root.id, part=part))
 
-        known = tx.sending.last_known([profile.id], limit=2)[profile.id]
+        known = tx.sending.last_known(profile.id)[:2]
         assert [one.x_tweet_id for one in known] == [
             "3",
             "2",
         ]
-
-
-def test_an_id_that_another_row_has_is_told_in_a_line(
-    manager: DatabaseManager, profile: Profile, neighbour: Profile
-) -> None:
-    with manager.transaction() as tx:
-        tx.tweets.add(a_posted(neighbour.id, "1"))
-        tweet = tx.tweets.add(a_tweet(profile.id))
-    with pytest.raises(IdTaken, match="id 1 already"), manager.transaction() as tx:
-        tx.tweets.note(tweet.id, x_tweet_id="1")
 
 
 def test_a_draft_of_a_missed_slot_is_left_over(manager: DatabaseManager, profile: Profile) -> None:

@@ -73,7 +73,7 @@ def test_the_material_goes_to_the_model_as_quoted_data(item: ItemMaker) -> None:
         ("mention", "@somebody"),
         ("unknown_item", "no item with the id"),
         ("bad_json", "JSON"),
-        ("too_long", "characters long"),
+        ("too_long", "over 280"),
         ("empty", "empty"),
     ],
 )

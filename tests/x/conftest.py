@@ -1,4 +1,7 @@
-"""A scripted X on a real socket: each connection plays the next scene, the last one repeats."""
+"""A scripted X on a real socket: each request is met by the next scene, and the last one repeats.
+
+A line is kept after a whole answer, as X keeps it, and ends with any other scene.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +39,8 @@ class Heard:
     body: bytes
 
 
-Scene = Callable[["ScriptedX", socket.socket], None]
+# Whether the line is kept for another request.
+Scene = Callable[["ScriptedX", socket.socket], bool]
 
 
 class ScriptedX:
@@ -45,6 +50,8 @@ class ScriptedX:
         self.released = threading.Event()
         self.tls: ssl.SSLContext | None = None
         self._scenes: list[Scene] = []
+        self._lines: list[socket.socket] = []
+        self.open_lines = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept)]
@@ -80,6 +87,9 @@ class ScriptedX:
 
     def close(self) -> None:
         self.released.set()
+        for line in self._lines:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
         # A blocked accept is not woken by closing: a last caller is.
         socket.create_connection(("127.0.0.1", self.port)).close()
         for thread in list(self._threads):
@@ -93,21 +103,30 @@ class ScriptedX:
                 line.close()
                 return
             self.connections += 1
-            scene = self._scenes.pop(0) if len(self._scenes) > 1 else self._scenes[0]
-            thread = threading.Thread(target=self._play, args=(scene, line))
+            self.open_lines += 1
+            self._lines.append(line.dup())
+            thread = threading.Thread(target=self._play, args=(line, self._lines[-1]))
             self._threads.append(thread)
             thread.start()
 
-    def _play(self, scene: Scene, line: socket.socket) -> None:
+    def _next_scene(self) -> Scene:
+        return self._scenes.pop(0) if len(self._scenes) > 1 else self._scenes[0]
+
+    def _play(self, line: socket.socket, below: socket.socket) -> None:
         line.settimeout(5)
+        below.settimeout(5)
         try:
             if self.tls is not None:
                 line = self.tls.wrap_socket(line, server_side=True)
-            scene(self, line)
+            # A scene is taken when its request comes, which below TLS can be told without reading it.
+            while below.recv(1, socket.MSG_PEEK) and self._next_scene()(self, line):
+                pass
         except OSError:
             pass  # the caller hung up, which some tests are about
         finally:
+            below.close()
             line.close()
+            self.open_lines -= 1
 
 
 def _more(line: socket.socket) -> bytes:
@@ -125,9 +144,10 @@ def raw(status: int, body: Any = b"", headers: Mapping[str, str] | None = None) 
 
 
 def answer(status: int, body: Any = b"", headers: Mapping[str, str] | None = None) -> Scene:
-    def scene(x: ScriptedX, line: socket.socket) -> None:
+    def scene(x: ScriptedX, line: socket.socket) -> bool:
         x.read(line)
         line.sendall(raw(status, body, headers))
+        return True
 
     return scene
 
@@ -135,9 +155,10 @@ def answer(status: int, body: Any = b"", headers: Mapping[str, str] | None = Non
 def says(data: bytes) -> Scene:
     """Reads the request, sends these bytes, and hangs up."""
 
-    def scene(x: ScriptedX, line: socket.socket) -> None:
+    def scene(x: ScriptedX, line: socket.socket) -> bool:
         x.read(line)
         line.sendall(data)
+        return False
 
     return scene
 
@@ -145,10 +166,11 @@ def says(data: bytes) -> Scene:
 def resets(data: bytes = b"") -> Scene:
     """Reads the request, sends these bytes, and resets the connection."""
 
-    def scene(x: ScriptedX, line: socket.socket) -> None:
+    def scene(x: ScriptedX, line: socket.socket) -> bool:
         x.read(line)
         line.sendall(data)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
 
     return scene
 
@@ -156,10 +178,11 @@ def resets(data: bytes = b"") -> Scene:
 def hangs(data: bytes = b"") -> Scene:
     """Reads the request, sends these bytes, and says no more until released."""
 
-    def scene(x: ScriptedX, line: socket.socket) -> None:
+    def scene(x: ScriptedX, line: socket.socket) -> bool:
         x.read(line)
         line.sendall(data)
         x.released.wait(10)
+        return False
 
     return scene
 
@@ -167,11 +190,12 @@ def hangs(data: bytes = b"") -> Scene:
 def dribbles(start: bytes) -> Scene:
     """Reads the request, sends this start, and then a byte at a time for ever."""
 
-    def scene(x: ScriptedX, line: socket.socket) -> None:
+    def scene(x: ScriptedX, line: socket.socket) -> bool:
         x.read(line)
         line.sendall(start)
         while not x.released.wait(0.02):
             line.sendall(b"a")
+        return False
 
     return scene
 
@@ -179,10 +203,11 @@ def dribbles(start: bytes) -> Scene:
 def drops(_data: bytes = b"") -> Scene:
     """Resets the connection when the request arrives, and reads none of it."""
 
-    def scene(_x: ScriptedX, line: socket.socket) -> None:
+    def scene(_x: ScriptedX, line: socket.socket) -> bool:
         # Without this the reset may come before the caller's connect has returned.
         line.recv(1, socket.MSG_PEEK)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
 
     return scene
 
@@ -190,10 +215,11 @@ def drops(_data: bytes = b"") -> Scene:
 def garbles(_data: bytes = b"") -> Scene:
     """Reads the request over TLS and answers beside it, so that TLS fails after the sending."""
 
-    def scene(x: ScriptedX, line: socket.socket) -> None:
+    def scene(x: ScriptedX, line: socket.socket) -> bool:
         x.read(line)
         with socket.socket(fileno=line.detach()) as plain:
             plain.sendall(b"HTTP/1.1 201 Created\r\n\r\n")
+        return False
 
     return scene
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bot.core.errors import Fatal, OutcomeUnknown, Refused, Retryable, ServiceError
+from bot.core.posting.post import Post
 
 if TYPE_CHECKING:
     from bot.x.client import XClient
@@ -161,7 +162,7 @@ def test_a_post_is_told_what_to_do_next(x: ScriptedX, client: XClient, row: Row)
     status, body, kind, code = row
     x.answers(status, body, x_user_limit_24hour_remaining="3", x_user_limit_24hour_reset=str(EPOCH))
     with pytest.raises(ServiceError) as caught:
-        client.create_post("hello")
+        client.create_post(Post(text="hello"))
     assert (type(caught.value), caught.value.code) == (kind, code)
     assert caught.value.__cause__ is not None
     assert [window.name for window in caught.value.rates] == ["24h_user"]
@@ -187,7 +188,7 @@ def test_a_delete_may_be_repeated(x: ScriptedX, client: XClient) -> None:
 def test_credits_close_all_spending(x: ScriptedX, client: XClient) -> None:
     x.answers(402, problem("no credits left", "credits"))
     with pytest.raises(Retryable) as caught:
-        client.create_post("hello")
+        client.create_post(Post(text="hello"))
     assert (caught.value.scope, caught.value.until) == ("account", None)
 
 
@@ -195,7 +196,7 @@ def test_credits_close_all_spending(x: ScriptedX, client: XClient) -> None:
 def test_a_refusal_that_is_not_xs_own_says_where_to_look(x: ScriptedX, client: XClient, status: int) -> None:
     x.answers(status, b"<html>Not here</html>")
     with pytest.raises(OutcomeUnknown) as caught:
-        client.create_post("hello")
+        client.create_post(Post(text="hello"))
     assert "X_API_BASE_URL" in caught.value.line
     assert "proxy" in caught.value.line
 
@@ -225,13 +226,13 @@ def test_keys_are_mended_by_names_permission_and_clock(x: ScriptedX, client: XCl
 def test_x_explains_itself_in_the_message(x: ScriptedX, client: XClient) -> None:
     x.answers(400, problem("One is wrong.") | {"errors": [{"message": "it is text"}]})
     with pytest.raises(Refused, match=r"One is wrong\.; it is text"):
-        client.create_post("hello")
+        client.create_post(Post(text="hello"))
 
 
 def test_what_x_says_can_be_shown_and_kept(x: ScriptedX, client: XClient) -> None:
     x.answers(400, problem("Half a\ud800 pair, a\0 nul and\n a \x1b[2Jcommand."))
     with pytest.raises(Refused) as caught:
-        client.create_post("hello")
+        client.create_post(Post(text="hello"))
     assert str(caught.value).endswith(
         "Half a\N{REPLACEMENT CHARACTER} pair, a\N{REPLACEMENT CHARACTER} nul "
         "and a \N{REPLACEMENT CHARACTER}[2Jcommand."
@@ -273,7 +274,7 @@ def test_a_limit_says_until_when(
 ) -> None:
     x.answers(429, body or blank(429, title="Too Many Requests"), **headers)
     with pytest.raises(Retryable) as caught:
-        client.create_post("hello")
+        client.create_post(Post(text="hello"))
     assert caught.value.until == until
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bot.core.errors import Fatal, OutcomeUnknown, Refused, Retryable
+from bot.core.posting.post import Post
 from bot.x.answers import refusal, unreadable
 from bot.x.headers import lowered
 from bot.x.problems import Answer
@@ -150,6 +151,6 @@ def test_any_answer_over_the_wire_is_a_result_or_one_of_four_errors(
     x: ScriptedX, client: XClient, status: int, told: dict[str, str], body: bytes
 ) -> None:
     x.answers(status, body, **told)
-    for call in (lambda: client.create_post("hello"), client.me, lambda: client.lookup(["1"])):
+    for call in (lambda: client.create_post(Post(text="hello")), client.me, lambda: client.lookup(["1"])):
         with suppress(*FOUR):
             call()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bot.core.errors import ServiceError
+from bot.core.posting.post import Post
 from bot.x.client import NOISY_LOGGERS
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def use_everything(x: ScriptedX, client: XClient) -> list[BaseException]:
     scenes = (("says", b""), ("says", b"HTTP/1.1 401 No\r\n\r\n"), ("says", b"HTTP/1.1 201 Yes\r\n\r\n"))
     for scene, data in scenes:
         x.plays_scene(scene, data)
-        for call in (client.me, lambda: client.create_post("hello"), lambda: client.timeline("7")):
+        for call in (client.me, lambda: client.create_post(Post(text="hello")), lambda: client.timeline("7")):
             with pytest.raises(ServiceError) as caught:
                 call()
             link: BaseException | None = caught.value

@@ -10,9 +10,10 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError
 
 from bot.core.errors import Fatal, OutcomeUnknown, Retryable, ServiceError
+from bot.core.posting.post import Post
 from bot.x import session
 from bot.x.answers import silence
-from bot.x.connection import Deadline
+from bot.x.deadlines import Deadline
 from tests.x.conftest import answer
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def test_a_post_without_an_answer_is_unknown_and_sent_once(
     x: ScriptedX, client: XClient, scene: str, data: bytes
 ) -> None:
     x.plays_scene(scene, data)
-    assert outcome(lambda: client.create_post("hello")) == (OutcomeUnknown, "no_answer")
+    assert outcome(lambda: client.create_post(Post(text="hello"))) == (OutcomeUnknown, "no_answer")
     assert x.connections == 1
 
 
@@ -79,7 +80,7 @@ def test_a_read_without_an_answer_may_be_repeated(
 def test_a_slow_answer_ends_in_time(x: ScriptedX, make_client: MakeClient, scene: str, data: bytes) -> None:
     client = make_client(x.url, read_timeout=0.15)
     x.plays_scene(scene, data)
-    assert outcome(lambda: client.create_post("hello")) == (OutcomeUnknown, "no_answer")
+    assert outcome(lambda: client.create_post(Post(text="hello"))) == (OutcomeUnknown, "no_answer")
     assert outcome(client.me) == (Retryable, "no_answer")
     assert x.connections == 2
 
@@ -89,12 +90,12 @@ def test_a_closed_port_got_nothing(make_client: MakeClient, scheme: str) -> None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     client = make_client(f"{scheme}://127.0.0.1:{port}")
-    assert outcome(lambda: client.create_post("hello")) == (Retryable, "x_unreachable")
+    assert outcome(lambda: client.create_post(Post(text="hello"))) == (Retryable, "x_unreachable")
 
 
 def test_an_unknown_host_got_nothing(make_client: MakeClient) -> None:
     client = make_client("https://nowhere.invalid")
-    assert outcome(lambda: client.create_post("hello")) == (Retryable, "x_unreachable")
+    assert outcome(lambda: client.create_post(Post(text="hello"))) == (Retryable, "x_unreachable")
 
 
 def test_a_connection_that_timed_out_got_nothing() -> None:
@@ -106,7 +107,7 @@ def test_a_connection_that_timed_out_got_nothing() -> None:
 def test_a_plain_server_that_was_asked_for_tls_got_nothing(x: ScriptedX, make_client: MakeClient) -> None:
     x.plays_scene("dribbles")
     client = make_client(x.url.replace("http", "https"), connect_timeout=0.2)
-    assert outcome(lambda: client.create_post("hello")) == (Retryable, "x_unreachable")
+    assert outcome(lambda: client.create_post(Post(text="hello"))) == (Retryable, "x_unreachable")
     assert not x.heard
 
 
@@ -116,13 +117,16 @@ def test_a_time_that_is_over_before_a_line_is_open_sends_nothing(
     # A slow resolver can't be had on purpose, so the deadline is made to have passed already.
     monkeypatch.setattr(Deadline, "__init__", passed_at_once)
     x.plays_scene("says", b"")
-    assert outcome(lambda: make_client(x.url).create_post("hello")) == (Retryable, "x_unreachable")
+    assert outcome(lambda: make_client(x.url).create_post(Post(text="hello"))) == (Retryable, "x_unreachable")
     assert not x.heard
 
 
 def test_a_certificate_that_is_not_trusted_got_nothing(tls_x: ScriptedX, make_client: MakeClient) -> None:
     tls_x.answers(201, CREATED)
-    assert outcome(lambda: make_client(tls_x.url).create_post("hello")) == (Retryable, "x_unreachable")
+    assert outcome(lambda: make_client(tls_x.url).create_post(Post(text="hello"))) == (
+        Retryable,
+        "x_unreachable",
+    )
     assert not tls_x.heard
 
 
@@ -134,35 +138,35 @@ def test_tls_that_fails_after_the_post_was_sent_is_unknown(
 ) -> None:
     trusted_x.plays_scene(scene, data)
     client = make_client(trusted_x.url, read_timeout=0.3)
-    assert outcome(lambda: client.create_post("hello")) == (OutcomeUnknown, "no_answer")
+    assert outcome(lambda: client.create_post(Post(text="hello"))) == (OutcomeUnknown, "no_answer")
     assert len(trusted_x.heard) == 1
 
 
 def test_tls_works(trusted_x: ScriptedX, make_client: MakeClient) -> None:
     trusted_x.answers(201, CREATED)
-    assert make_client(trusted_x.url).create_post("hello").x_tweet_id == "1"
+    assert make_client(trusted_x.url).create_post(Post(text="hello")).x_tweet_id == "1"
 
 
 def test_an_x_that_is_not_there_is_told_with_where_to_look(make_client: MakeClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     with pytest.raises(Retryable) as caught:
-        make_client(f"http://127.0.0.1:{port}").create_post("hello")
+        make_client(f"http://127.0.0.1:{port}").create_post(Post(text="hello"))
     assert "X_API_BASE_URL" in caught.value.fix
 
 
 @pytest.mark.parametrize("url", ["", "api.x.com", "ftp://127.0.0.1", "http://"])
 def test_an_address_that_is_none_is_fatal(make_client: MakeClient, url: str) -> None:
-    assert outcome(lambda: make_client(url).create_post("hello")) == (Fatal, "wrong_address")
+    assert outcome(lambda: make_client(url).create_post(Post(text="hello"))) == (Fatal, "wrong_address")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(x: ScriptedX, client: XClient, status: int) -> None:
     for location in (f"{x.url}/2/tweets", "http://[bad", "\x80"):
         x.answers(status, b"", Location=location)
-        assert outcome(lambda: client.create_post("hello")) == (OutcomeUnknown, "not_from_x")
+        assert outcome(lambda: client.create_post(Post(text="hello"))) == (OutcomeUnknown, "not_from_x")
         assert outcome(client.me) == (Fatal, "wrong_address")
-    assert x.connections == 6
+    assert len(x.heard) == 6
 
 
 @pytest.mark.parametrize("scene", ["says", "resets"])
@@ -173,14 +177,14 @@ def test_a_proxy_that_refuses_the_tunnel_passed_nothing_on(
     monkeypatch.setenv("NO_PROXY", "")
     x.plays_scene(scene, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     client = make_client("https://x.invalid")
-    assert outcome(lambda: client.create_post("hello")) == (Retryable, "x_unreachable")
+    assert outcome(lambda: client.create_post(Post(text="hello"))) == (Retryable, "x_unreachable")
     assert [heard.method for heard in x.heard] == ["CONNECT"]
 
 
 def test_no_error_carries_the_request_with_its_keys(x: ScriptedX, client: XClient) -> None:
     x.plays_scene("drops")
     with pytest.raises(OutcomeUnknown) as caught:
-        client.create_post("hello")
+        client.create_post(Post(text="hello"))
     cause: Any = caught.value.__cause__
     assert cause.request is None
 
@@ -193,5 +197,5 @@ def test_an_answer_of_no_end_is_no_answer(
     body = b'{"data": {"id": "1", "text": "hello"}, "more": "' + b"a" * 200_000 + b'"}'
     head = {"Content-Encoding": "gzip"} if packed else {}
     x.plays(answer(201, gzip.compress(body) if packed else body, head))
-    assert outcome(lambda: client.create_post("hello")) == (OutcomeUnknown, "no_answer")
+    assert outcome(lambda: client.create_post(Post(text="hello"))) == (OutcomeUnknown, "no_answer")
     assert outcome(client.me) == (Retryable, "no_answer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from bot.core.model import LivePost, Tweet
+from bot.core.model import KnownPost, LivePost
 
 # Source: https://docs.x.com/fundamentals/x-ids: milliseconds since this moment, above 22 other bits.
 _EPOCH = datetime.fromtimestamp(1_288_834_974, UTC) + timedelta(milliseconds=657)
@@ -15,6 +15,8 @@ _SHIFT = 22
 TOLERANCE = timedelta(minutes=15)
 # Two ids that are each that near to their times are in order beyond this.
 IN_ORDER = 2 * TOLERANCE
+# Of so many of an account's newest posts at most the ids are doubted.
+ASKED = 3
 
 
 def made_at(x_tweet_id: str) -> datetime:
@@ -26,23 +28,16 @@ def _is_believed(x_tweet_id: str, moment: datetime | None) -> bool:
     return moment is not None and abs(made_at(x_tweet_id) - moment) <= TOLERANCE
 
 
-def newest_believed(tweets: Iterable[Tweet]) -> str | None:
+def newest_believed(posts: Iterable[KnownPost]) -> str | None:
     """The first id that lies near the time of its post; None when none does.
 
     An id that doesn't may still be that of a live post, but says nothing of what came after it:
     other servers than X's number their posts as they like.
 
     Args:
-        tweets: live ones, the newest first.
+        posts: the newest first.
     """
-    return next(
-        (
-            tweet.x_tweet_id
-            for tweet in tweets
-            if tweet.x_tweet_id is not None and _is_believed(tweet.x_tweet_id, tweet.posted_at)
-        ),
-        None,
-    )
+    return next((post.x_tweet_id for post in posts if _is_believed(post.x_tweet_id, post.posted_at)), None)
 
 
 def is_before(post: LivePost, x_tweet_id: str | None) -> bool:

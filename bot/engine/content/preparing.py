@@ -9,10 +9,11 @@ from datetime import timedelta
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.content.drafts import Draft, DraftRequest, SourceReading
-from bot.core.content.guard import DUPLICATE_WINDOW, Judgement, Problem, judge
-from bot.core.content.text import fingerprint
+from bot.core.content.guard import DUPLICATE_WINDOW, Judgement, against_all, judge
+from bot.core.content.rules import Problem
 from bot.core.errors import BotError, Fatal, Retryable, SourceUnreadable, WriterFailed
 from bot.core.model import Call, Plan, Slot, SlotId, Source, Tweet, TweetId
+from bot.core.posting.post import Post
 from bot.core.spending.limits import Wait, Wanted, closed_beyond
 from bot.core.states import Mode, Origin, TweetStatus
 from bot.engine.context import ProfileContext
@@ -134,15 +135,13 @@ def _link_fits(context: ProfileContext, tx: Transaction) -> bool:
     return not isinstance(verdict, Wait)
 
 
-def take_texts(context: ProfileContext, texts: Sequence[str], *, topic: str | None) -> Prepared | Outcome:
-    """Checks and keeps texts that a person wrote: one is a post, more are a thread."""
-    drafts = [Draft(text=text, source=None, writer=OPERATOR) for text in texts]
+def take_posts(context: ProfileContext, posts: Sequence[Post], *, topic: str | None) -> Prepared | Outcome:
+    """Checks and keeps what a person wrote: one post, or the parts of a thread."""
+    drafts = [Draft(text=post.text, source=None, writer=OPERATOR) for post in posts]
     with context.database.transaction() as tx:
         tx.tweets.lock_texts(context.profile.id)
         judged = [_judged(context, tx, draft) for draft in drafts]
-        problems = [problem for judgement in judged for problem in judgement.problems]
-        if len({judgement.text for judgement in judged}) < len(judged):
-            problems.append(Problem(rule="duplicate", message="two parts of the thread are the same text"))
+        problems = against_all(judged)
         if problems:
             return _rejected(problems)
         root, *_others = [tx.tweets.add(row) for row in _rows(context, drafts, judged, topic=topic)]
@@ -253,12 +252,13 @@ def _judged(context: ProfileContext, tx: Transaction, draft: Draft) -> Judgement
 def _tweet(context: ProfileContext, draft: Draft, text: str, *, brief: Brief) -> Tweet:
     review = context.profile.mode is Mode.REVIEW
     tweet_id = TweetId(context.new_id())
+    post = Post(text=text)
     return Tweet(
         id=tweet_id,
         profile_id=context.profile.id,
         idempotency_key=str(tweet_id),
-        text=text,
-        fingerprint=fingerprint(text),
+        text=post.text,
+        fingerprint=post.fingerprint,
         status=TweetStatus.AWAITING_APPROVAL if review else TweetStatus.DRAFTED,
         slot_id=brief.slot_id,
         origin=Origin.SLOT if brief.slot else Origin.MANUAL,

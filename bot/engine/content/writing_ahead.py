@@ -7,12 +7,14 @@ from contextlib import suppress
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import BotError
 from bot.core.model import Plan, Slot, Tweet
+from bot.core.posting.lifecycle import assigned
 from bot.core.posting.schedule import tolerance
 from bot.core.spending.limits import Wait, closed_beyond
 from bot.core.states import SlotStatus
 from bot.engine.content.preparing import Brief, Prepared, write_draft
 from bot.engine.context import ProfileContext
 from bot.engine.outcomes import Outcome
+from bot.engine.slots import move_slot
 
 
 def prepare_next(context: ProfileContext) -> Tweet | None:
@@ -50,7 +52,7 @@ def _prepare(context: ProfileContext, brief: Brief, slot: Slot) -> Prepared | Ou
         left = tx.tweets.left_over(context.profile.id)
         if left is not None and tx.slots.still_to_write(slot.id):
             context.log.info("draft_moved", tweet=str(left.id), slot=str(slot.id))
-            return Prepared(tweet=tx.tweets.note(left.id, slot_id=slot.id))
+            return Prepared(tweet=tx.tweets.save(assigned(tx.tweets.lock(left.id), slot.id)))
     return write_draft(context, brief)
 
 
@@ -75,5 +77,5 @@ def _explain(context: ProfileContext, plan: Plan | None, slot: Slot, outcome: Ou
         if not isinstance(verdict, Wait) or slot.due_at > now or not closed_beyond(verdict, last):
             return
         if tx.slots.still_to_write(slot.id):
-            tx.slots.move(slot.id, SlotStatus.EXPIRED, reason=verdict.limit)
+            move_slot(tx, slot.id, SlotStatus.EXPIRED, reason=verdict.limit)
             context.log.info("slot_given_up", slot=str(slot.id), limit=verdict.limit, until=verdict.until)

@@ -11,6 +11,7 @@ from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import SettingError
 from bot.core.model import Lease, Timeline, Tweet
 from bot.core.posting.auditing import Findings, compare
+from bot.core.posting.lifecycle import deleted
 from bot.core.states import TweetStatus
 from bot.engine.context import ProfileContext
 from bot.engine.leasing import leased
@@ -151,13 +152,10 @@ def _remove(context: ProfileContext, gone: Sequence[Tweet]) -> Sequence[Tweet]:
 def _remove_leased(context: ProfileContext, lease: Lease, gone: Sequence[Tweet]) -> Sequence[Tweet]:
     with context.database.transaction() as tx:
         tx.leases.check(lease)
-        still = [tweet for tweet in gone if tx.tweets.get(tweet.id).status is TweetStatus.POSTED]
+        rows = [tx.tweets.lock(tweet.id) for tweet in gone]
+        still = [tweet for tweet in rows if tweet.status is TweetStatus.POSTED]
         for tweet in still:
-            # The row stays as a mark without content.
-            removed = tx.tweets.change(
-                tweet.id, TweetStatus.DELETED, text="", fingerprint="", source=None, reason="removed_on_x"
-            )
-            break_thread(tx, removed)
+            break_thread(tx, tx.tweets.save(deleted(tweet)))
     return still
 
 

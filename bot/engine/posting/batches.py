@@ -16,7 +16,8 @@ from datetime import datetime
 
 from bot.core.codes import DecisionKind
 from bot.core.errors import BotError, OutcomeUnknown, ServiceError
-from bot.core.model import Lease, Posted, ProfileId, Tweet
+from bot.core.model import Made, Posted, ProfileId, Ready, Tweet
+from bot.core.posting.post import post_of
 from bot.core.posting.snowflakes import newest_believed
 from bot.core.spending.limits import CREATE_POST, Allow, decide
 from bot.core.spending.tally import Tally
@@ -25,7 +26,7 @@ from bot.engine.context import ProfileContext, Services
 from bot.engine.decisions import weighed
 from bot.engine.leasing import give_back
 from bot.engine.outcomes import Outcome, OutcomeKind
-from bot.engine.posting.publishing import KNOWN_IDS, call
+from bot.engine.posting.publishing import call
 from bot.engine.posting.recording import Intent, record
 from bot.ports import Transaction
 
@@ -56,8 +57,8 @@ def publish_ready(
         at_once: how many they are. No more is intended than they can send soon: a lease runs.
 
     Yields:
-        Each profile as soon as its outcome is recorded; with None those that are not for a batch: a tick
-        says what becomes of them.
+        Each profile as soon as its outcome is recorded; with None those that are not for a batch, or whose
+        outcome can't be written: a tick says what becomes of them.
     """
     waiting = list(contexts)
     pending: set[Future[Sent]] = set()
@@ -120,59 +121,56 @@ class _Batch:
         tx = self.tx
         tx.ledger.lock()
         now = self.services.clock.now()
-        ready = {tweet.profile_id: tweet for tweet in tx.sending.ready(list(self.contexts), now=now)}
-        leases = self._acquire(list(ready))
-        held = {one: tweet for one, tweet in ready.items() if one in leases}
-        intents = self._weigh(held, leases, now) if held else {}
-        idle = [lease for one, lease in leases.items() if one not in intents]
+        claimed = self._claim(now)
+        intents = self._weigh(claimed, now) if claimed else {}
+        idle = [ready.lease for one, ready in claimed.items() if one not in intents]
         if idle:
             tx.leases.release_all(idle)
-        return self._write(intents, now) if intents else {}
+        known = {one: newest_believed(claimed[one].known) for one in intents}
+        return self._write(intents, known, now) if intents else {}
 
-    def _acquire(self, profile_ids: Sequence[ProfileId]) -> Mapping[ProfileId, Lease]:
-        if not profile_ids:
-            return {}
+    def _claim(self, now: datetime) -> Mapping[ProfileId, Ready]:
         settings, clock = self.services.settings, self.services.clock
-        since = clock.now()
-        leases = self.tx.leases.acquire_all(
-            profile_ids, holder=settings.holder, asked_at=clock.monotonic(), lasts=settings.lease_time
+        claimed = self.tx.sending.claim(
+            list(self.contexts),
+            holder=settings.holder,
+            asked_at=clock.monotonic(),
+            lasts=settings.lease_time,
+            now=now,
         )
-        for lease in leases.values():
-            clock.agree(lease.began, since=since)
-            break
-        return leases
+        for ready in claimed[:1]:
+            clock.agree(ready.lease.began, since=now)
+        return {ready.lease.profile_id: ready for ready in claimed}
 
-    def _weigh(
-        self, ready: Mapping[ProfileId, Tweet], leases: Mapping[ProfileId, Lease], now: datetime
-    ) -> Mapping[ProfileId, Intent]:
+    def _weigh(self, claimed: Mapping[ProfileId, Ready], now: datetime) -> Mapping[ProfileId, Intent]:
         """The intents that limits allow, each weighed after what those before it reserve."""
         tx, agent = self.tx, self.services.limits
-        usages = agent.usages(tx, list(ready), now)
-        plans = tx.profiles.active_plans(list(ready))
+        usages = agent.usages(tx, list(claimed), now)
         reserved = Tally()
         intents = {}
-        for profile_id, tweet in ready.items():
-            wanted = agent.want_post(tx, tweet.text, spaced=True)
+        for profile_id, ready in claimed.items():
+            wanted = agent.want_post(tx, ready.tweet.text, spaced=True)
             usage = reserved.onto(usages[profile_id], now)
-            verdict = decide(usage, agent.limits_with(tx, plans.get(profile_id)), now, wanted)
+            verdict = decide(usage, agent.limits_with(tx, ready.plan), now, wanted)
             if not isinstance(verdict, Allow):
                 continue
             reserved = reserved.plus(usage.app_id, wanted)
             intents[profile_id] = Intent(
-                lease=leases[profile_id],
-                tweet=tweet,
-                call=agent.call(wanted, profile_id=profile_id, now=now, tweet_id=tweet.id),
+                lease=ready.lease,
+                tweet=ready.tweet,
+                call=agent.call(wanted, profile_id=profile_id, now=now, tweet_id=ready.tweet.id),
                 verdict=verdict,
-                reply_to=None,
+                post=post_of(ready.tweet),
             )
         return intents
 
-    def _write(self, intents: Mapping[ProfileId, Intent], now: datetime) -> Mapping[ProfileId, Intent]:
+    def _write(
+        self, intents: Mapping[ProfileId, Intent], known: Mapping[ProfileId, str | None], now: datetime
+    ) -> Mapping[ProfileId, Intent]:
         tx = self.tx
-        known = tx.sending.last_known(list(intents), limit=KNOWN_IDS)
         sending = tx.sending.begin(
             {intent.tweet.id: intent.lease for intent in intents.values()},
-            {intent.tweet.id: newest_believed(known[one]) for one, intent in intents.items()},
+            {intent.tweet.id: known[one] for one, intent in intents.items()},
             now=now,
         )
         tx.ledger.reserve_all([intent.call for intent in intents.values()])
@@ -194,16 +192,23 @@ class _Batch:
         return {one: replace(intent, tweet=sending[intent.tweet.id]) for one, intent in intents.items()}
 
 
-def _record_all(services: Services, answered: Sequence[Sent]) -> Iterator[tuple[Sent, Outcome]]:
+def _record_all(services: Services, answered: Sequence[Sent]) -> Iterator[tuple[Sent, Outcome | None]]:
     """Records all that X made in one transaction; alone what it refused, and what that left out."""
     made = [sent for sent in answered if isinstance(sent.answer, Posted)]
     recorded = _record_made(services, made) if made else {}
     for sent in answered:
-        outcome = recorded.get(sent.context.profile.id)
-        if outcome is None:
-            outcome = record(sent.context, sent.intent, sent.answer)
-            give_back(sent.context, sent.intent.lease)
-        yield sent, outcome
+        yield sent, recorded.get(sent.context.profile.id) or _record_alone(sent)
+
+
+def _record_alone(sent: Sent) -> Outcome | None:
+    try:
+        return record(sent.context, sent.intent, sent.answer)
+    except Exception:
+        # The others' answers, and their calls under way, must not be lost to a row that can't be written.
+        sent.context.log.exception("outcome_broke", tweet=str(sent.intent.tweet.id))
+        return None
+    finally:
+        give_back(sent.context, sent.intent.lease)
 
 
 def _record_made(services: Services, made: Sequence[Sent]) -> Mapping[ProfileId, Outcome]:
@@ -228,15 +233,9 @@ def _save_made(services: Services, tx: Transaction, made: Sequence[Sent]) -> Map
     now = services.clock.now()
     by_tweet = {sent.intent.tweet.id: sent for sent in made}
     answers = {one: sent.answer for one, sent in by_tweet.items() if isinstance(sent.answer, Posted)}
-    fencings = {one: sent.intent.lease.fencing for one, sent in by_tweet.items()}
-    posted = tx.sending.made({one: answer.x_tweet_id for one, answer in answers.items()}, fencings, now=now)
-    saved = [by_tweet[tweet.id] for tweet in posted]
-    if not saved:
-        return {}
-    tx.ledger.settle([sent.intent.call.id for sent in saved])
+    posted = tx.sending.made([_made(by_tweet[one].intent, answers[one]) for one in answers], now=now)
     rates = {tweet.profile_id: answers[tweet.id].rates for tweet in posted}
     drifts = tx.rates.saw_all(CREATE_POST, rates, now=now)
-    tx.leases.release_all([sent.intent.lease for sent in saved])
     for tweet in posted:
         _tell(by_tweet[tweet.id].context, tweet, drifts[tweet.profile_id])
     return {
@@ -248,6 +247,15 @@ def _save_made(services: Services, tx: Transaction, made: Sequence[Sent]) -> Map
         )
         for tweet in posted
     }
+
+
+def _made(intent: Intent, answer: Posted) -> Made:
+    return Made(
+        tweet_id=intent.tweet.id,
+        x_tweet_id=answer.x_tweet_id,
+        call_id=intent.call.id,
+        fencing=intent.lease.fencing,
+    )
 
 
 def _tell(context: ProfileContext, tweet: Tweet, drift: Mapping[str, int]) -> None:

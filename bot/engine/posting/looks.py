@@ -7,26 +7,18 @@ from datetime import datetime
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.model import LivePost, Timeline, Tweet
-from bot.core.posting.settling import (
-    ADOPTED,
-    DUPLICATE,
-    DUPLICATE_REFUSED,
-    UNSEEN,
-    Absence,
-    exists,
-    is_over,
-    judge_absence,
-    pause_after,
-)
-from bot.core.states import CallState, SlotStatus, TweetStatus
+from bot.core.posting import lifecycle
+from bot.core.posting.settling import Absence, exists, is_over, judge_absence, pause_after
+from bot.core.states import CallState, SlotStatus
 from bot.engine.context import ProfileContext
-from bot.engine.posting.threads import break_thread, finish_slot, open_next_part
+from bot.engine.posting.threads import break_thread, open_next_part
+from bot.engine.slots import finish_slot
 from bot.ports import Transaction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """One unknown tweet under one look at the timeline, inside one transaction."""
+    """One unknown tweet, locked, under one look at the timeline, inside one transaction."""
 
     context: ProfileContext
     tx: Transaction
@@ -40,14 +32,7 @@ class Look:
 
     def adopt(self, found: LivePost) -> None:
         """The post exists: the row takes its id."""
-        adopted = self.tx.tweets.change(
-            self.tweet.id,
-            TweetStatus.POSTED,
-            x_tweet_id=found.x_tweet_id,
-            # Clocks differ, but it was there before it was found.
-            posted_at=min(max(found.created_at or self.now, self.tweet.intent_at or self.now), self.now),
-            reason=ADOPTED,
-        )
+        adopted = self.tx.tweets.save(lifecycle.found(self.tweet, found, now=self.now))
         for call in self.tx.ledger.of_tweet(self.tweet.id):
             self.tx.ledger.change(call.id, CallState.SETTLED)
             self.tx.rates.count_unheard(call)
@@ -64,12 +49,12 @@ class Look:
             if timeline.whole
             else "the timeline's answer is not whole: what it leaves out may be there",
         )
-        self.tx.tweets.note(self.tweet.id, looked_at=self.now)
-        self.end_if_over()
+        if not self.end_if_over():
+            self.tx.tweets.save(lifecycle.not_shown(self.tweet, now=self.now))
 
-    def tell_unseen(self) -> None:
+    def tell_unseen(self) -> Tweet:
         """From here on nothing new waits for a text that X says is there and doesn't show."""
-        self.tx.tweets.note(self.tweet.id, reason=UNSEEN)
+        unseen = self.tx.tweets.save(lifecycle.unseen(self.tweet))
         self.note(
             Ruling.UNSEEN,
             "X calls it a duplicate, but its timeline does not show it: it counts as posted and is looked "
@@ -78,6 +63,7 @@ class Look:
         self.context.log.warning(
             "duplicate_unseen", tweet=str(self.tweet.id), profile=self.context.profile.handle
         )
+        return unseen
 
     def absent(self) -> None:
         """The text was not there, by a read that would have shown it."""
@@ -88,32 +74,31 @@ class Look:
             self._give_up()
         else:
             counted = absence is Absence.COUNTS
-            looked = self.tx.tweets.note(
-                self.tweet.id,
-                looked_at=self.now,
-                absent_reads=self.tweet.absent_reads + counted,
-                inconclusive_reads=0,
-                next_attempt_at=self._next_look(),
-            )
+            looked = self.tx.tweets.save(self._looked_for(absent=counted))
             if counted and looked.absent_reads == 1:
                 self.note(Ruling.UNKNOWN, "not on the timeline yet")
 
     def elsewhere(self, found: LivePost) -> None:
         """The text is there, under an id that another row holds: it is neither adopted nor absent."""
-        self.tx.tweets.note(
-            self.tweet.id, looked_at=self.now, inconclusive_reads=0, next_attempt_at=self._next_look()
-        )
-        if not exists(self.tweet):
-            self.tx.tweets.note(self.tweet.id, reason=DUPLICATE)
+        if self.end_if_over():
+            return
+        looked = self._looked_for()
+        if not exists(looked):
+            looked = lifecycle.called_duplicate(looked)
             self.note(
                 Ruling.UNKNOWN, f"on the timeline as {found.x_tweet_id}, which another tweet has already"
             )
-        self.end_if_over()
+        self.tx.tweets.save(looked)
 
-    def end_if_over(self) -> None:
-        """Ends the search for a text that exists and was looked for for long enough."""
-        if is_over(self.tweet, now=self.now):
+    def end_if_over(self) -> bool:
+        """Ends the search for a text that exists and was looked for for long enough; says whether it did."""
+        over = is_over(self.tweet, now=self.now)
+        if over:
             self._give_up()
+        return over
+
+    def _looked_for(self, *, absent: bool = False) -> Tweet:
+        return lifecycle.looked_for(self.tweet, now=self.now, next_look=self._next_look(), absent=absent)
 
     def _next_look(self) -> datetime | None:
         """When what has to be looked for long is looked for next; spacing alone holds for the others."""
@@ -124,28 +109,19 @@ class Look:
 
     def _resend(self) -> None:
         self._close_calls(CallState.RELEASED)
-        self.tx.tweets.change(
-            self.tweet.id,
-            TweetStatus.APPROVED,
-            resends=self.tweet.resends + 1,
-            looked_at=self.now,
-            next_attempt_at=self.now,
-            reason="absent",
-        )
+        self.tx.tweets.save(lifecycle.to_resend(self.tweet, now=self.now))
         self.note(Ruling.RESEND, "stayed absent from the timeline over two looks")
         self.context.log.info("tweet_absent", tweet=str(self.tweet.id), next="resend")
 
     def _give_up(self) -> None:
         """It will not be found: what X said exists counts as posted for good, anything else never was."""
-        duplicate = exists(self.tweet)
-        self._close_calls(CallState.SETTLED if duplicate else CallState.RELEASED)
-        reason = DUPLICATE_REFUSED if duplicate else "absent_after_resend"
-        failed = self.tx.tweets.change(
-            self.tweet.id, TweetStatus.FAILED, reason=reason, looked_at=self.now, next_attempt_at=None
-        )
+        counted = exists(self.tweet)
+        self._close_calls(CallState.SETTLED if counted else CallState.RELEASED)
+        failed = self.tx.tweets.save(lifecycle.never_found(self.tweet, now=self.now))
+        reason = failed.reason or ""
         finish_slot(self.tx, failed, SlotStatus.SKIPPED, reason=reason)
         break_thread(self.tx, failed)
-        self.note(Ruling.FAILED, f"{reason}: it stays counted as posted" if duplicate else reason)
+        self.note(Ruling.FAILED, f"{reason}: it stays counted as posted" if counted else reason)
         self.context.log.warning("tweet_failed", tweet=str(self.tweet.id), reason=reason)
 
     def _close_calls(self, state: CallState) -> None:

@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.model import Plan, Slot, Tweet
+from bot.core.posting.lifecycle import failed
 from bot.core.posting.schedule import is_on_its_way, is_too_late, tolerance
 from bot.core.spending.limits import Wait, closed_beyond
-from bot.core.states import LatePolicy, SlotStatus, TweetStatus
+from bot.core.states import LatePolicy, SlotStatus
 from bot.engine.context import ProfileContext
 from bot.engine.outcomes import Outcome
 from bot.engine.posting.threads import break_thread
+from bot.engine.slots import move_slot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +74,7 @@ def give_up_late(context: ProfileContext, work: OpenWork) -> OpenWork:
 def miss(context: ProfileContext, work: OpenWork, slot: Slot, reason: str) -> None:
     """Lets a slot expire whose moment has passed; its draft waits for another."""
     with context.database.transaction() as tx:
-        tx.slots.move(slot.id, SlotStatus.EXPIRED, reason=reason)
+        move_slot(tx, slot.id, SlotStatus.EXPIRED, reason=reason)
         tweet = tx.tweets.of_slot(slot.id)
         context.decisions(tx, DecisionKind.PUBLISH, now=work.now).note(
             Ruling.EXPIRED, reason, slot=slot, tweet=tweet
@@ -86,7 +88,7 @@ def skip_if_closed(context: ProfileContext, work: OpenWork, slot: Slot, outcome:
     if not isinstance(verdict, Wait) or not closed_beyond(verdict, slot.due_at + work.tolerance):
         return
     with context.database.transaction() as tx:
-        tx.slots.move(slot.id, SlotStatus.EXPIRED, reason=verdict.limit)
+        move_slot(tx, slot.id, SlotStatus.EXPIRED, reason=verdict.limit)
     context.log.info("slot_given_up", slot=str(slot.id), limit=verdict.limit, until=verdict.until)
 
 
@@ -94,10 +96,9 @@ def _end_late(context: ProfileContext, work: OpenWork, tweet: Tweet) -> None:
     moves = tweet.slot_id is not None and (work.plan is None or work.plan.late_policy is LatePolicy.MOVE)
     with context.database.transaction() as tx:
         if tweet.slot_id is not None:
-            tx.slots.move(tweet.slot_id, SlotStatus.EXPIRED, reason="late")
+            move_slot(tx, tweet.slot_id, SlotStatus.EXPIRED, reason="late")
         if not moves:
-            failed = tx.tweets.change(tweet.id, TweetStatus.FAILED, reason="too_late")
-            break_thread(tx, failed)
+            break_thread(tx, tx.tweets.save(failed(tx.tweets.lock(tweet.id), "too_late")))
         context.decisions(tx, DecisionKind.PUBLISH, now=work.now).note(
             Ruling.MOVED if moves else Ruling.EXPIRED, "too late for its slot", tweet=tweet
         )

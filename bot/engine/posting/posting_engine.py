@@ -10,6 +10,7 @@ from datetime import datetime
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import BotError, LeaseLost
 from bot.core.model import Lease, Profile, Slot, Tweet
+from bot.core.posting.lifecycle import awaiting_approval, broken_off
 from bot.core.posting.schedule import settle_overdue
 from bot.core.states import Mode, SlotStatus, TweetStatus
 from bot.engine.context import ProfileContext
@@ -20,6 +21,7 @@ from bot.engine.posting.open_work import OpenWork, gather, give_up_late, miss, s
 from bot.engine.posting.publishing import dry_run, publish
 from bot.engine.posting.reconciling import Unsettled, find_orphans, settle_unknown, unsettled
 from bot.engine.posting.threads import before, break_thread, following, is_broken
+from bot.engine.slots import move_slot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,7 +181,7 @@ def _post_slot(context: ProfileContext, lease: Lease, work: OpenWork, slot: Slot
     if context.profile.mode is Mode.REVIEW and tweet.status is TweetStatus.DRAFTED:
         # Written before the mode changed: nobody has seen it yet.
         with context.database.transaction() as tx:
-            tweet = tx.tweets.change(tweet.id, TweetStatus.AWAITING_APPROVAL)
+            tweet = tx.tweets.save(awaiting_approval(tx.tweets.lock(tweet.id)))
     if tweet.status is TweetStatus.AWAITING_APPROVAL:
         with _decisions(context) as decisions:
             decisions.note(Ruling.NOTHING, "the draft awaits approval", slot=slot, tweet=tweet)
@@ -211,7 +213,7 @@ def _ended(context: ProfileContext, tweet: Tweet) -> bool:
             return True
         if not is_broken(tx, tweet):
             return False
-        failed = tx.tweets.change(tweet.id, TweetStatus.FAILED, reason="thread_broken")
+        failed = tx.tweets.save(broken_off(tx.tweets.lock(tweet.id)))
         break_thread(tx, failed)
         decisions = context.decisions(tx, DecisionKind.PUBLISH)
         decisions.note(Ruling.FAILED, "a part before it is gone", tweet=failed)
@@ -233,7 +235,7 @@ def _ready(context: ProfileContext, tweet: Tweet) -> bool:
 
 def _dry_run_slot(context: ProfileContext, slot: Slot, tweet: Tweet) -> Outcome:
     with context.database.transaction() as tx:
-        tx.slots.move(slot.id, SlotStatus.SKIPPED, reason="dry_run")
+        move_slot(tx, slot.id, SlotStatus.SKIPPED, reason="dry_run")
         return dry_run(context, tx, tweet, spaced=True)
 
 

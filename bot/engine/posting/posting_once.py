@@ -9,8 +9,10 @@ from decimal import Decimal
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.model import Lease, Profile, Tweet
+from bot.core.posting.lifecycle import approved, rejected
+from bot.core.posting.post import Post
 from bot.core.states import Mode, TweetStatus
-from bot.engine.content.preparing import Brief, Prepared, take_texts, write_draft
+from bot.engine.content.preparing import Brief, Prepared, take_posts, write_draft
 from bot.engine.context import ProfileContext
 from bot.engine.leasing import leased
 from bot.engine.outcomes import Outcome, OutcomeKind
@@ -26,12 +28,12 @@ SETTLE_ROUNDS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wish:
-    """What the person asked for: texts of their own (more than one is a thread), or a topic.
+    """What the person asked for: posts of their own (more than one are a thread), or a topic.
 
     `queue`: if it has to wait, the worker posts it as soon as it may.
     """
 
-    texts: Sequence[str] = ()
+    posts: Sequence[Post] = ()
     topic: str | None = None
     queue: bool = False
 
@@ -126,7 +128,7 @@ def _obstacle(context: ProfileContext, say: Say) -> Outcome | None:
 def _queued(context: ProfileContext, tweet: Tweet) -> Tweet:
     """Lets the worker post it as soon as caps, budget and spacing allow."""
     with context.database.transaction() as tx:
-        return tx.tweets.change(tweet.id, TweetStatus.APPROVED)
+        return tx.tweets.save(approved(tx.tweets.lock(tweet.id)))
 
 
 def _settled(context: ProfileContext, outcome: Outcome) -> Outcome:
@@ -136,7 +138,7 @@ def _settled(context: ProfileContext, outcome: Outcome) -> Outcome:
     with context.database.transaction() as tx:
         tweet = tx.tweets.get(outcome.tweet.id)
         if outcome.kind is OutcomeKind.WAITING and tweet.status is TweetStatus.DRAFTED:
-            tweet = tx.tweets.change(tweet.id, TweetStatus.REJECTED, reason="not_queued")
+            tweet = tx.tweets.save(rejected(tx.tweets.lock(tweet.id), "not_queued"))
             break_thread(tx, tweet)
         if outcome.kind is OutcomeKind.FAILED and tweet.status is TweetStatus.APPROVED:
             outcome = replace(outcome, kind=OutcomeKind.WAITING)
@@ -145,8 +147,8 @@ def _settled(context: ProfileContext, outcome: Outcome) -> Outcome:
 
 
 def _prepare(context: ProfileContext, wish: Wish) -> Prepared | Outcome:
-    if wish.texts:
-        return take_texts(context, wish.texts, topic=wish.topic)
+    if wish.posts:
+        return take_posts(context, wish.posts, topic=wish.topic)
     with context.database.transaction() as tx:
         plan = tx.profiles.active_plan(context.profile.id)
     return write_draft(context, Brief(plan=plan, topic=wish.topic))

@@ -11,18 +11,18 @@ from bot.core.errors import (
     ServiceError,
 )
 from bot.core.model import Lease, Posted, Tweet
+from bot.core.posting.lifecycle import doubted, publishing, recalled
+from bot.core.posting.post import post_of
 from bot.core.posting.settling import is_stale
 from bot.core.posting.snowflakes import newest_believed
 from bot.core.spending.limits import Wait, Wanted
-from bot.core.states import CallState, SlotStatus, TweetStatus
+from bot.core.states import CallState, TweetStatus
 from bot.engine.context import ProfileContext
 from bot.engine.outcomes import Outcome, OutcomeKind
 from bot.engine.posting.recording import Intent, record
 from bot.engine.posting.threads import before
+from bot.engine.slots import claim_slot
 from bot.ports import Transaction
-
-# Of so many of the newest posts at most the ids are doubted.
-KNOWN_IDS = 3
 
 
 def publish(
@@ -76,6 +76,7 @@ def _write_intent(
         if isinstance(verdict, Wait):
             return _waiting(context, tweet, verdict)
         wanted = context.limits.want_post(tx, tweet.text, spaced=spaced)
+        tweet = tx.tweets.lock(tweet.id)
         if is_stale(tweet, now=now, delay=context.settings.settle_delay):
             return _doubt(context, tx, tweet, wanted=wanted, now=now)
         replied = before(tx, tweet)
@@ -86,7 +87,7 @@ def _write_intent(
                 tx, wanted, profile_id=context.profile.id, now=now, tweet_id=tweet.id
             ),
             verdict=verdict,
-            reply_to=replied.x_tweet_id if replied else None,
+            post=post_of(tweet, reply_to=replied.x_tweet_id if replied else None),
             queued=tweet.status is TweetStatus.APPROVED,
         )
 
@@ -99,26 +100,12 @@ def _waiting(context: ProfileContext, tweet: Tweet, verdict: Wait) -> Outcome:
 
 
 def _intend(tx: Transaction, lease: Lease, tweet: Tweet, *, now: datetime) -> Tweet:
-    """Marks the tweet as being sent, and its slot as taken."""
-    after_x_id = tweet.after_x_id
+    """Marks the locked tweet as being sent, and its slot as taken."""
+    after_x_id = None
     if tweet.first_intent_at is None:
-        known = tx.sending.last_known([tweet.profile_id], limit=KNOWN_IDS)
-        after_x_id = newest_believed(known[tweet.profile_id])
-    sending = tx.tweets.change(
-        tweet.id,
-        TweetStatus.PUBLISHING,
-        first_intent_at=tweet.first_intent_at or now,
-        after_x_id=after_x_id,
-        intent_at=now,
-        fencing=lease.fencing,
-        attempts=tweet.attempts + 1,
-        absent_reads=0,
-        inconclusive_reads=0,
-        looked_at=None,
-        next_attempt_at=None,
-        reason=None,
-    )
-    _claim_slot(tx, tweet)
+        after_x_id = newest_believed(tx.sending.last_known(tweet.profile_id))
+    sending = tx.tweets.save(publishing(tweet, fencing=lease.fencing, after_x_id=after_x_id, now=now))
+    claim_slot(tx, tweet)
     return sending
 
 
@@ -129,7 +116,7 @@ def call(context: ProfileContext, intent: Intent) -> Posted | ServiceError:
     if context.clock.monotonic() + context.settings.call_time.total_seconds() > intent.lease.ends:
         return Retryable("the lease ran too short to make the call", code=ErrorCode.LEASE_SHORT)
     try:
-        return context.x.create_post(intent.tweet.text, reply_to=intent.reply_to)
+        return context.x.create_post(intent.post)
     except ServiceError as error:
         return error
 
@@ -137,31 +124,13 @@ def call(context: ProfileContext, intent: Intent) -> Posted | ServiceError:
 def _doubt(
     context: ProfileContext, tx: Transaction, tweet: Tweet, *, wanted: Wanted, now: datetime
 ) -> Outcome:
-    """Makes a tweet unknown again whose absence was proven too long ago to resend it on that word."""
+    """Makes a locked tweet unknown again whose absence was proven too long ago to resend it on that word."""
     # It stands for the call that was made then, if it reached X after all.
     called_at = tweet.intent_at or now
     call = context.limits.reserve(tx, wanted, profile_id=context.profile.id, now=called_at, tweet_id=tweet.id)
     tx.ledger.change(call.id, CallState.UNKNOWN)
-    _claim_slot(tx, tweet)
-    tx.tweets.change(tweet.id, TweetStatus.PUBLISHING)
-    doubted = tx.tweets.change(
-        tweet.id,
-        TweetStatus.UNKNOWN,
-        resends=tweet.resends - 1,
-        absent_reads=0,
-        inconclusive_reads=0,
-        looked_at=None,
-        next_attempt_at=None,
-        reason="absent_long_ago",
-    )
+    claim_slot(tx, tweet)
+    row = tx.tweets.save(doubted(tx.tweets.save(recalled(tweet))))
     reason = "its absence was proven a while ago: it is looked for again before it is resent"
     context.decisions(tx, DecisionKind.PUBLISH, now=now).note(Ruling.UNKNOWN, reason, tweet=tweet)
-    return Outcome(kind=OutcomeKind.UNKNOWN, reason="unsettled", detail=reason, tweet=doubted)
-
-
-def _claim_slot(tx: Transaction, tweet: Tweet) -> None:
-    if tweet.slot_id is None or tweet.part > 1:
-        return
-    if any(slot.id == tweet.slot_id for slot in tx.slots.claimed(tweet.profile_id)):
-        return
-    tx.slots.move(tweet.slot_id, SlotStatus.CLAIMED)
+    return Outcome(kind=OutcomeKind.UNKNOWN, reason="unsettled", detail=reason, tweet=row)

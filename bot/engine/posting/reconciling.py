@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.model import Lease, ProfileId, Timeline, Tweet
+from bot.core.posting.lifecycle import look_put_off, orphaned
 from bot.core.posting.settling import covers, holds_up, is_due, is_unseen, match, pause_after
 from bot.core.states import CallState, TweetStatus
 from bot.engine.context import ProfileContext
@@ -29,9 +30,7 @@ def find_orphans(context: ProfileContext, lease: Lease) -> int:
         tx.leases.check(lease)
         orphans = tx.tweets.with_status(context.profile.id, TweetStatus.PUBLISHING)
         for tweet in orphans:
-            tx.tweets.change(
-                tweet.id, TweetStatus.UNKNOWN, reason="no_record", next_attempt_at=None, inconclusive_reads=0
-            )
+            tx.tweets.save(orphaned(tx.tweets.lock(tweet.id)))
             for call in tx.ledger.of_tweet(tweet.id):
                 if call.state is CallState.RESERVED:
                     tx.ledger.change(call.id, CallState.UNKNOWN)
@@ -94,17 +93,13 @@ def _put_off(context: ProfileContext, lease: Lease, due: Sequence[Tweet], *, by_
     with context.database.transaction() as tx:
         tx.leases.check(lease)
         for seen in due:
-            tweet = tx.tweets.get(seen.id)
+            tweet = tx.tweets.lock(seen.id)
             if tweet.status is not TweetStatus.UNKNOWN:
                 continue
             if is_unseen(tweet, now=now):
-                Look(context=context, tx=tx, tweet=tweet, now=now).tell_unseen()
+                tweet = Look(context=context, tx=tx, tweet=tweet, now=now).tell_unseen()
             pause = delay if by_hand else pause_after(tweet, now=now, delay=delay)
-            put_off.append(
-                tx.tweets.note(
-                    tweet.id, next_attempt_at=now + pause, inconclusive_reads=tweet.inconclusive_reads + 1
-                )
-            )
+            put_off.append(tx.tweets.save(look_put_off(tweet, until=now + pause)))
     return put_off
 
 
@@ -140,7 +135,7 @@ def _settle(context: ProfileContext, lease: Lease, seen: Tweet, timeline: Timeli
     """
     with context.database.transaction() as tx:
         tx.leases.check(lease)
-        tweet = tx.tweets.get(seen.id)
+        tweet = tx.tweets.lock(seen.id)
         if tweet != seen:
             return
         look = Look(context=context, tx=tx, tweet=tweet, now=context.clock.now())

@@ -14,13 +14,16 @@ from bot.core.errors import (
     ServiceError,
 )
 from bot.core.model import Call, CallId, Lease, Posted, Tweet
+from bot.core.posting import lifecycle
+from bot.core.posting.post import Post
 from bot.core.posting.retrying import backoff, may_try_again
-from bot.core.posting.settling import ADOPTED, DUPLICATE
+from bot.core.posting.settling import DUPLICATE
 from bot.core.spending.limits import CREATE_POST, Verdict
 from bot.core.states import CallState, SlotStatus, TweetStatus
 from bot.engine.context import ProfileContext
 from bot.engine.outcomes import Outcome, OutcomeKind
-from bot.engine.posting.threads import break_thread, finish_slot, open_next_part
+from bot.engine.posting.threads import break_thread, open_next_part
+from bot.engine.slots import finish_slot
 from bot.ports import Transaction
 
 # Until X opens again, the post waits.
@@ -36,7 +39,7 @@ class Intent:
     tweet: Tweet
     call: Call
     verdict: Verdict
-    reply_to: str | None
+    post: Post
     queued: bool = False
 
 
@@ -78,9 +81,10 @@ def _save(context: ProfileContext, tx: Transaction, intent: Intent, answer: Post
     )
     for window, units in drift.items():
         context.log.warning("usage_drift", window=window, units=units, profile=context.profile.handle)
-    row = tx.tweets.get(intent.tweet.id)
+    row = tx.tweets.lock(intent.tweet.id)
     if row.status is not TweetStatus.PUBLISHING or row.fencing != intent.lease.fencing:
         return _save_late(context, tx, intent, row, answer)
+    intent = replace(intent, tweet=row)
     if isinstance(answer, Posted):
         return _save_posted(context, tx, intent, answer, now)
     if isinstance(answer, OutcomeUnknown):
@@ -91,7 +95,7 @@ def _save(context: ProfileContext, tx: Transaction, intent: Intent, answer: Post
 def _save_posted(
     context: ProfileContext, tx: Transaction, intent: Intent, posted: Posted, now: datetime
 ) -> Outcome:
-    tweet = tx.tweets.change(intent.tweet.id, TweetStatus.POSTED, x_tweet_id=posted.x_tweet_id, posted_at=now)
+    tweet = tx.tweets.save(lifecycle.posted(intent.tweet, posted.x_tweet_id, at=now))
     tx.ledger.change(intent.call.id, CallState.SETTLED)
     finish_slot(tx, tweet, SlotStatus.DONE)
     open_next_part(tx, tweet)
@@ -106,7 +110,7 @@ def _save_posted(
 def _save_unknown(
     context: ProfileContext, tx: Transaction, intent: Intent, error: OutcomeUnknown, now: datetime
 ) -> Outcome:
-    tweet = tx.tweets.change(intent.tweet.id, TweetStatus.UNKNOWN, reason=error.code)
+    tweet = tx.tweets.save(lifecycle.unknown(intent.tweet, error.code))
     tx.ledger.change(intent.call.id, CallState.UNKNOWN)
     context.decisions(tx, DecisionKind.PUBLISH, now=now).note(Ruling.UNKNOWN, error.line, tweet=intent.tweet)
     context.log.warning("outcome_unknown", tweet=str(tweet.id), code=error.code, error=str(error))
@@ -142,21 +146,12 @@ def _save_refusal(
 
 
 def _put_off(context: ProfileContext, tx: Transaction, intent: Intent, error: ServiceError) -> Tweet:
-    # A call that was not even made is no attempt.
-    attempts = intent.tweet.attempts - (error.code == ErrorCode.LEASE_SHORT)
-    return tx.tweets.change(
-        intent.tweet.id,
-        TweetStatus.APPROVED,
-        next_attempt_at=context.clock.now() + backoff(intent.tweet.attempts, rng=context.rng),
-        attempts=max(1, attempts),
-        reason=error.code,
-        # That it was absent was fresh when this call was about to be made, and X made nothing of it.
-        looked_at=intent.tweet.intent_at,
-    )
+    until = context.clock.now() + backoff(intent.tweet.attempts, rng=context.rng)
+    return tx.tweets.save(lifecycle.put_off(intent.tweet, error.code, until=until))
 
 
 def _give_up(tx: Transaction, intent: Intent, error: ServiceError) -> Tweet:
-    tweet = tx.tweets.change(intent.tweet.id, TweetStatus.FAILED, reason=error.code)
+    tweet = tx.tweets.save(lifecycle.failed(intent.tweet, error.code))
     finish_slot(tx, tweet, SlotStatus.SKIPPED, reason=error.code)
     break_thread(tx, tweet)
     return tweet
@@ -176,7 +171,7 @@ def _save_late(
     if isinstance(answer, Posted):
         row = _save_late_yes(context, tx, intent, row, answer)
     elif exists and row.status is TweetStatus.UNKNOWN:
-        row = tx.tweets.note(row.id, reason=DUPLICATE)
+        row = tx.tweets.save(lifecycle.called_duplicate(row))
         context.decisions(tx, DecisionKind.PUBLISH).note(Ruling.UNKNOWN, answer.line, tweet=intent.tweet)
     context.log.warning("answer_came_late", tweet=str(row.id), status=row.status.value)
     posted = row.status is TweetStatus.POSTED
@@ -192,9 +187,9 @@ def _save_late(
 
 def _forestall_resend(context: ProfileContext, tx: Transaction, intent: Intent, row: Tweet) -> Tweet:
     """Takes a tweet back that was taken for absent, and was about to be sent again."""
-    tx.tweets.change(row.id, TweetStatus.PUBLISHING)
+    recalled = tx.tweets.save(lifecycle.recalled(row))
     tx.ledger.reserve(replace(intent.call, id=CallId(context.new_id()), state=CallState.UNKNOWN))
-    return tx.tweets.change(row.id, TweetStatus.UNKNOWN, next_attempt_at=None, looked_at=None)
+    return tx.tweets.save(lifecycle.forestalled(recalled))
 
 
 def _save_late_yes(
@@ -202,9 +197,7 @@ def _save_late_yes(
 ) -> Tweet:
     now = context.clock.now()
     if row.status is TweetStatus.UNKNOWN:
-        row = tx.tweets.change(
-            row.id, TweetStatus.POSTED, x_tweet_id=posted.x_tweet_id, posted_at=now, reason=ADOPTED
-        )
+        row = tx.tweets.save(lifecycle.adopted(row, posted.x_tweet_id, at=now))
         for call in tx.ledger.of_tweet(row.id):
             tx.ledger.change(call.id, CallState.SETTLED)
         finish_slot(tx, row, SlotStatus.DONE)

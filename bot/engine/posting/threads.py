@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.core.model import Tweet
-from bot.core.states import SlotStatus, TweetStatus
+from bot.core.posting.lifecycle import approved, broken_off
+from bot.core.states import TweetStatus
 from bot.ports import Transaction
 
 _GONE = frozenset({TweetStatus.DELETED, TweetStatus.FAILED, TweetStatus.REJECTED})
-
-
-def finish_slot(tx: Transaction, tweet: Tweet, status: SlotStatus, *, reason: str | None = None) -> None:
-    """Closes the slot of a thread's root; replies don't change it."""
-    if tweet.slot_id is not None and tweet.part == 1:
-        tx.slots.move(tweet.slot_id, status, reason=reason)
 
 
 def open_next_part(tx: Transaction, tweet: Tweet) -> None:
@@ -23,7 +18,7 @@ def open_next_part(tx: Transaction, tweet: Tweet) -> None:
         return
     for part in tx.tweets.parts(tweet.thread_id):
         if part.part == tweet.part + 1 and part.status is TweetStatus.DRAFTED:
-            tx.tweets.change(part.id, TweetStatus.APPROVED)
+            tx.tweets.save(approved(tx.tweets.lock(part.id)))
 
 
 def break_thread(tx: Transaction, tweet: Tweet) -> None:
@@ -32,8 +27,7 @@ def break_thread(tx: Transaction, tweet: Tweet) -> None:
         return
     for part in tx.tweets.parts(tweet.thread_id):
         if part.part > tweet.part and part.status in {TweetStatus.DRAFTED, TweetStatus.APPROVED}:
-            end = TweetStatus.FAILED if part.status is TweetStatus.APPROVED else TweetStatus.REJECTED
-            tx.tweets.change(part.id, end, reason="thread_broken")
+            tx.tweets.save(broken_off(tx.tweets.lock(part.id)))
 
 
 def following(tx: Transaction, tweet: Tweet) -> Sequence[Tweet]:

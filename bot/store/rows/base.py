@@ -19,7 +19,10 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     MetaData,
     Numeric,
+    Text,
     Uuid,
+    cast,
+    literal_column,
 )
 from sqlalchemy import text as sql_text
 from sqlalchemy.types import TypeDecorator
@@ -85,6 +88,9 @@ class Amount(TypeDecorator[Decimal]):
 
 
 MONEY = Amount(20, 6)
+
+# Names a row's present version, which every update replaces: the transaction that wrote it.
+REVISION = cast(literal_column("xmin"), Text).label("revision")
 
 
 def moments(*columns: str) -> CheckConstraint:

@@ -1,0 +1,204 @@
+"""Lines to X are kept for a moment, and a kept one makes nothing unknown that a fresh one wouldn't."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bot.core.errors import OutcomeUnknown, Refused, Retryable
+from bot.core.posting.post import Post
+from bot.x import connection
+from bot.x.connection import Lines
+from bot.x.deadlines import Deadline
+from tests.x.conftest import SCENES, answer, raw
+
+if TYPE_CHECKING:
+    from bot.x.client import XClient
+    from tests.x.conftest import ScriptedX
+
+MakeClient = Callable[..., "XClient"]
+CREATED = {"data": {"id": "1", "text": "hello"}}
+ME = {"data": {"id": "77", "username": "bot"}}
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    with closing(Lines(10.0)) as made:
+        yield made
+
+
+def watchers() -> int:
+    return sum(thread.name == "x-deadlines" for thread in threading.enumerate())
+
+
+def until(true: Callable[[], bool]) -> None:
+    begun = monotonic()
+    while not true():
+        assert monotonic() < begun + 10
+        threading.Event().wait(0.005)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_accounts_share_a_line(
+    request: pytest.FixtureRequest, make_client: MakeClient, lines: Lines, *, secure: bool
+) -> None:
+    x: ScriptedX = request.getfixturevalue("trusted_x" if secure else "x")
+    x.plays(answer(201, CREATED), answer(200, ME))
+    mine, theirs = (make_client(x.url, lines=lines, access_token=f"{number}-token") for number in (1, 2))
+    mine.create_post(Post(text="hello"))
+    theirs.me()
+    assert x.connections == 1
+    tokens = [heard.headers["authorization"].split('oauth_token="')[1][:7] for heard in x.heard]
+    assert tokens == ["1-token", "2-token"]
+
+
+def test_a_line_is_not_used_after_a_rest(
+    x: ScriptedX, make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "KEPT_SECONDS", 0.0)
+    client = make_client(x.url, lines=lines)
+    x.plays(answer(200, ME), answer(201, CREATED))
+    client.me()
+    client.create_post(Post(text="hello"))
+    assert x.connections == 2
+
+
+def test_a_line_that_x_announces_to_close_is_not_used_again(x: ScriptedX, client: XClient) -> None:
+    x.answers(200, ME, Connection="close")
+    client.me()
+    client.me()
+    assert x.connections == 2
+
+
+@pytest.mark.parametrize("scene", ["says", "resets"])
+def test_a_line_that_was_closed_meanwhile_is_opened_anew(
+    x: ScriptedX, make_client: MakeClient, lines: Lines, scene: str
+) -> None:
+    client = make_client(x.url, lines=lines)
+    x.plays(SCENES[scene](raw(200, ME)), answer(201, CREATED))
+    client.me()
+    (pool,) = lines.poolmanager.pools._container.values()
+    kept = pool.pool.queue[-1]
+    until(lambda: not kept.is_connected)
+    assert client.create_post(Post(text="hello")).x_tweet_id == "1"
+    assert (x.connections, len(x.heard)) == (2, 2)
+
+
+def test_a_kept_line_that_takes_no_byte_is_no_unknown_outcome(
+    x: ScriptedX, make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # X closes the line between the last look at it and the first byte, which can't be had on purpose.
+    client = make_client(x.url, lines=lines)
+    x.plays(answer(200, ME), answer(201, CREATED))
+    client.me()
+    watch = Deadline.watch
+
+    def hangs_up_first(deadline: Deadline, line: socket.socket) -> None:
+        watch(deadline, line)
+        line.shutdown(socket.SHUT_RDWR)
+        monkeypatch.setattr(Deadline, "watch", watch)
+
+    monkeypatch.setattr(Deadline, "watch", hangs_up_first)
+    assert client.create_post(Post(text="hello")).x_tweet_id == "1"
+    assert (x.connections, len(x.heard)) == (2, 2)
+
+
+@pytest.mark.parametrize("scene", ["says", "resets", "drops"])
+def test_a_kept_line_that_breaks_after_a_byte_was_sent_is_one_and_the_last(
+    x: ScriptedX, make_client: MakeClient, lines: Lines, scene: str
+) -> None:
+    client = make_client(x.url, lines=lines)
+    x.plays(answer(200, ME), SCENES[scene](b""), answer(201, CREATED))
+    client.me()
+    with pytest.raises(OutcomeUnknown):
+        client.create_post(Post(text="hello"))
+    assert x.connections == 1
+    # Whoever hangs up without saying so gets a line for each call.
+    for _ in range(3):
+        client.create_post(Post(text="hello again"))
+    assert x.connections == 4
+
+
+def test_a_line_whose_answer_went_on_too_long_is_not_used_again(
+    x: ScriptedX, make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.x.session.MOST_BYTES", 100_000)
+    client = make_client(x.url, lines=lines)
+    x.plays(answer(200, b"a" * 1_000_000), answer(200, ME))
+    with pytest.raises(Retryable):
+        client.me()
+    client.me()
+    assert x.connections == 2
+
+
+def test_an_answer_that_nobody_asked_for_is_nobodys(
+    x: ScriptedX, make_client: MakeClient, lines: Lines
+) -> None:
+    """A second answer lies on the line when the next call takes it: it is no answer to that one."""
+    client = make_client(x.url, lines=lines)
+
+    def answers_twice(x: ScriptedX, line: socket.socket) -> bool:
+        x.read(line)
+        line.sendall(raw(200, ME) + raw(200, ME))
+        return True
+
+    x.plays(answers_twice, answer(403, {"type": "about:blank", "title": "Forbidden", "detail": "no"}))
+    client.me()
+    with pytest.raises((Refused, OutcomeUnknown)):
+        client.create_post(Post(text="hello"))
+
+
+def test_a_slow_call_on_a_kept_line_ends_in_time_and_takes_no_other_with_it(
+    x: ScriptedX, make_client: MakeClient
+) -> None:
+    with closing(Lines(0.6)) as lines:
+        client = make_client(x.url, lines=lines)
+        x.plays(answer(200, ME), SCENES["dribbles"](b""), answer(201, CREATED))
+        client.me()
+        begun = monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(client.create_post, Post(text="slow"))
+            until(lambda: len(x.heard) == 2)
+            client.create_post(Post(text="hello"))
+            with pytest.raises(OutcomeUnknown):
+                slow.result()
+        assert 0.5 < monotonic() - begun < 5
+
+
+def test_lines_and_the_thread_that_watches_them_go_when_nothing_is_to_do(
+    x: ScriptedX, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "KEPT_SECONDS", 0.05)
+    before = watchers()
+    lines = Lines(10.0)
+    x.answers(200, ME)
+    make_client(x.url, lines=lines).me()
+    assert watchers() == before + 1
+    until(lambda: watchers() == before)
+    until(lambda: not x.open_lines)
+    make_client(x.url, lines=lines).me()
+    assert x.connections == 2
+
+
+def test_closing_closes_what_is_kept(x: ScriptedX, make_client: MakeClient) -> None:
+    lines = Lines(10.0)
+    x.answers(200, ME)
+    make_client(x.url, lines=lines).me()
+    lines.close()
+    until(lambda: not x.open_lines)
+
+
+def test_many_calls_at_once_have_lines_of_their_own(x: ScriptedX, make_client: MakeClient) -> None:
+    with closing(Lines(10.0, kept=4)) as lines, ThreadPoolExecutor(8) as pool:
+        x.answers(200, ME)
+        client = make_client(x.url, lines=lines)
+        assert {account.x_user_id for account in pool.map(lambda _: client.me(), range(64))} == {"77"}
+        assert len(x.heard) == 64
+        assert x.connections < 64
