@@ -9,8 +9,7 @@ from sqlalchemy import Connection, text
 # What must stand for the daily rows to be the ledger's sums. Looked up in the catalogue before
 # every decision, because a sum without its constraint or trigger reads well and says nothing. A
 # role whose rows a policy would hide gets an error instead of the sum of what it may see.
-_FOUNDATIONS = text(
-    """
+_FOUNDATIONS = """
     SELECT set_config('row_security', 'off', true) AS row_security,
            to_regclass('api_usage_tracking') IS NOT NULL AS daily_table,
            to_regclass('api_calls') IS NOT NULL AS ledger_table,
@@ -31,7 +30,8 @@ _FOUNDATIONS = text(
                   AND tgenabled IN ('O', 'A')
            ) = 3 AS app_triggers
     """
-)
+_LOOK = text(_FOUNDATIONS)
+_LOCK_AND_LOOK = text(f"{_FOUNDATIONS}, pg_advisory_xact_lock(:lock) IS NULL AS locked")
 _FOUNDATION_NAMES = {
     "daily_table": "the table api_usage_tracking is missing",
     "ledger_table": "the table api_calls is missing",
@@ -66,9 +66,17 @@ SUM_AGAIN = (
 )
 
 
-def missing_foundations(connection: Connection) -> Sequence[str]:
-    """What is missing for usage to be read, in words; empty when all stands."""
-    standing = connection.execute(_FOUNDATIONS).mappings().one()
+def missing_foundations(connection: Connection, *, lock: int | None = None) -> Sequence[str]:
+    """What is missing for usage to be read, in words; empty when all stands.
+
+    Args:
+        connection: where it is looked up; from here on a policy hides no row, but is an error.
+        lock: an advisory lock that is waited for and taken in the same statement.
+    """
+    if lock is None:
+        standing = connection.execute(_LOOK).mappings().one()
+    else:
+        standing = connection.execute(_LOCK_AND_LOOK, {"lock": lock}).mappings().one()
     missing = [words for name, words in _FOUNDATION_NAMES.items() if not standing[name]]
     # Without its table a constraint or trigger is missing too, and says nothing more.
     tables = [words for words in missing if words.startswith("the table")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -36,11 +36,13 @@ from bot.store.usage import UsageReader, readable
 LEDGER_LOCK = 7_305_991_205
 
 
-@dataclass(frozen=True)
+@dataclass
 class LedgerTable(Ledger):
     """`api_calls` and `api_usage_tracking`."""
 
     connection: Connection
+    # Whether what the sums stand on was looked up in this transaction, and stands.
+    _stands: bool = field(default=False, init=False)
 
     def lock(self) -> None:
         """Lets one transaction at a time weigh and reserve.
@@ -53,8 +55,12 @@ class LedgerTable(Ledger):
         then rows of leases, tweets and slots, each of a profile that one holds the lease of; then the
         ledger's, whose trigger takes the day's row before that of the app. An outcome is recorded
         without this lock, and its rows are the profile's own.
+
+        Raises:
+            UsageUnreadable: what the sums stand on is missing.
         """
-        self.connection.execute(select(func.pg_advisory_xact_lock(LEDGER_LOCK)))
+        with readable(self.connection):
+            self._check_foundations(lock=LEDGER_LOCK)
 
     def usage(self, profile_id: ProfileId | None, *, now: datetime, shared: Collection[Scope] = ()) -> Usage:
         """What the rows say was used by a profile, or by nobody in particular; see `usages`.
@@ -82,7 +88,8 @@ class LedgerTable(Ledger):
             UsageUnreadable: as `usage` does.
         """
         with readable(self.connection):
-            self._check_foundations()
+            if not self._stands:
+                self._check_foundations()
             return UsageReader(self.connection, list(profile_ids), now, frozenset(shared)).read()
 
     def reserve(self, call: Call) -> Call:
@@ -139,8 +146,9 @@ class LedgerTable(Ledger):
         values = {"before": before, "released_before": released_before}
         return len(self.connection.execute(_FORGET, values).all())
 
-    def _check_foundations(self) -> None:
-        missing = missing_foundations(self.connection)
+    def _check_foundations(self, *, lock: int | None = None) -> None:
+        missing = missing_foundations(self.connection, lock=lock)
+        self._stands = not missing
         if missing:
             raise UsageUnreadable(
                 f"usage can't be read: {'; '.join(missing)}; nothing is posted",
