@@ -66,7 +66,7 @@ def save_keys(bot: Bot, keys: Mapping[str, str], wish: ProfileWish) -> Saved:
     """
     bot.accounts.cipher.require()
     hide(keys.values())
-    account, call_id = buy_account(bot.services, bot.accounts.client(keys))
+    account, call_id = buy_account(bot.services, bot.adapters.client(keys))
     with bot.manager.transaction() as tx:
         # Two processes that save at once must not both make the profile.
         tx.ledger.lock()
