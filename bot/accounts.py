@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from bot.adapters import Adapters
 from bot.core.errors import BotError, Fatal
 from bot.core.model import Profile, ProfileId
+from bot.core.profiles import choose, own_profiles
 from bot.core.states import Mode
 from bot.encryption import Cipher
 from bot.engine.context import ProfileContext, Services
-from bot.engine.identifying import OwnAccount, choose, own_profiles
+from bot.engine.identifying import OwnAccount
 from bot.held_keys import HeldKeys, KeySource, held_by
 from bot.redaction import hide
 from bot.settings import Settings

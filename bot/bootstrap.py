@@ -19,10 +19,11 @@ from bot.adapters import Adapters
 from bot.clock import SystemClock
 from bot.core.errors import SchemaOutdated
 from bot.core.model import Profile
+from bot.core.profiles import choose, own_profiles
 from bot.core.spending.pricing import LISTED
 from bot.core.spending.usage import ModelUsage
 from bot.engine.context import EngineSettings, Services
-from bot.engine.identifying import choose, identify, own_profiles
+from bot.engine.identifying import identify
 from bot.engine.posting.posting_engine import PostingEngine
 from bot.engine.spending.limits_agent import LimitsAgent
 from bot.local_x import local_x

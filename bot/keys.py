@@ -10,9 +10,10 @@ from bot.bootstrap import Bot
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import BotError, Fatal, SettingError
 from bot.core.model import Account, Plan, Profile
+from bot.core.profiles import choose
 from bot.core.states import CallState
 from bot.engine.decisions import DecisionRecorder
-from bot.engine.identifying import buy_account, choose
+from bot.engine.identifying import buy_account
 from bot.held_keys import HeldKeys, KeySource
 from bot.ports import Transaction
 from bot.redaction import hide
