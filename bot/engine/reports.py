@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bot.core.health import WorkerLife
+from bot.core.health import PATIENCE, WorkerLife
 from bot.core.model import DecisionRecord, Profile, ProfileId, Slot, Tweet
 from bot.core.spending.forecast import Comparison, Forecast, forecast
 from bot.core.spending.limits import Gauge, Limits, Usage, Verdict, Wait, Wanted, decide, gauge_limits
@@ -113,7 +113,6 @@ def report_status(
     *,
     now: datetime,
     mode: Mode,
-    patience: timedelta,
 ) -> StatusReport:
     """Reads how a profile stands.
 
@@ -123,11 +122,10 @@ def report_status(
         profile: whose.
         now: when.
         mode: the mode in force, which a worker takes over and a command goes by.
-        patience: how long a worker may be silent and still count as alive.
     """
     usage = report_usage(database, agent, profile.id if profile else None, now=now)
     with database.transaction() as tx:
-        life = tx.workers.life(patience=patience)
+        life = tx.workers.life(patience=PATIENCE)
         report = StatusReport(as_of=now, profile=profile, verdict=usage.verdict, mode=mode, worker=life)
         return report if profile is None else _with_rows(tx, report, profile)
 

@@ -91,7 +91,6 @@ def test_without_a_profile_status_shows_a_verdict_and_nothing_else(world: World)
         None,
         now=NOON,
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert (report.as_of, report.profile, report.posts_per_day, report.open) == (NOON, None, None, {})
     assert (report.last_post, report.next_slot, report.last_decision) == (None, None, None)
@@ -110,7 +109,6 @@ def test_status_shows_how_a_profile_stands(world: World) -> None:
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert report.profile == world.profile
     assert report.posts_per_day == 4
@@ -135,7 +133,6 @@ def test_a_paused_profile_waits_for_resume_and_for_nothing_else(
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert report.verdict == Wait(
         until=None,
@@ -158,7 +155,6 @@ def test_status_counts_what_exists_and_is_not_shown_apart_from_what_is_still_wai
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert (report.unseen, report.open) == (1, {"unknown": 3})
 
@@ -172,7 +168,6 @@ def test_status_of_a_profile_with_nothing_yet_is_empty(world: World) -> None:
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert (report.posts_per_day, report.last_post, report.next_slot, report.last_decision) == (
         None,
