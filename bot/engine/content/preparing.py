@@ -59,7 +59,7 @@ def write_draft(context: ProfileContext, brief: Brief) -> Prepared | Outcome:
         return _write_draft(context, brief)
     except BotError as error:
         with suppress(BotError), context.database.transaction() as tx:
-            context.decisions(tx, DecisionKind.PREPARE).note(Ruling.FAILED, error.line, slot=brief.slot)
+            context.decisions(tx, DecisionKind.PREPARE).note(Ruling.FAILED, error.line, about=brief.slot)
         raise
 
 
@@ -118,7 +118,7 @@ def _closed(context: ProfileContext, tx: Transaction, brief: Brief) -> Outcome |
     last = now if slot is None else slot.due_at + late
     if not isinstance(verdict, Wait) or not closed_beyond(verdict, last):
         return None
-    context.decisions(tx, DecisionKind.PREPARE, now=now).weighed(verdict, slot_id=brief.slot_id)
+    context.decisions(tx, DecisionKind.PREPARE, now=now).weighed(verdict, about=brief.slot)
     return _waiting(verdict)
 
 
@@ -270,4 +270,4 @@ def _tweet(context: ProfileContext, draft: Draft, text: str, *, brief: Brief) ->
 
 def _say(context: ProfileContext, tx: Transaction, tweet: Tweet, source: Source | None) -> None:
     reason = f"written from {source.title}" if source else f"written by {tweet.writer}"
-    context.decisions(tx, DecisionKind.PREPARE).note(Ruling(tweet.status.value), reason, tweet=tweet)
+    context.decisions(tx, DecisionKind.PREPARE).note(Ruling(tweet.status.value), reason, about=tweet)

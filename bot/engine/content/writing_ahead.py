@@ -72,7 +72,7 @@ def _explain(context: ProfileContext, plan: Plan | None, slot: Slot, outcome: Ou
             # A limit that was weighed has left its row already.
             reason = outcome.detail or outcome.reason or ""
             context.decisions(tx, DecisionKind.PREPARE, now=now).note(
-                Ruling(outcome.kind.value), reason, slot=slot
+                Ruling(outcome.kind.value), reason, about=slot
             )
         if not isinstance(verdict, Wait) or slot.due_at > now or not closed_beyond(verdict, last):
             return

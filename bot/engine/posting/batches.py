@@ -23,7 +23,6 @@ from bot.core.spending.limits import CREATE_POST, Allow, decide
 from bot.core.spending.tally import Tally
 from bot.core.states import Mode
 from bot.engine.context import ProfileContext, Services
-from bot.engine.decisions import weighed
 from bot.engine.leasing import give_back
 from bot.engine.outcomes import Outcome, OutcomeKind
 from bot.engine.posting.publishing import call
@@ -176,16 +175,9 @@ class _Batch:
         tx.ledger.reserve_all([intent.call for intent in intents.values()])
         tx.decisions.record_new(
             [
-                replace(
-                    weighed(
-                        intent.verdict,
-                        kind=DecisionKind.PUBLISH,
-                        profile=self.contexts[one].profile,
-                        now=now,
-                        tweet_id=intent.tweet.id,
-                    ),
-                    slot_id=intent.tweet.slot_id,
-                )
+                self.contexts[one]
+                .decisions(tx, DecisionKind.PUBLISH, now=now)
+                .weighing(intent.verdict, about=intent.tweet)
                 for one, intent in intents.items()
             ]
         )

@@ -28,7 +28,7 @@ class Look:
     def note(self, ruling: Ruling, reason: str) -> None:
         """Leaves a decision row."""
         decisions = self.context.decisions(self.tx, DecisionKind.RECONCILE, now=self.now)
-        decisions.note(ruling, reason, tweet=self.tweet)
+        decisions.note(ruling, reason, about=self.tweet)
 
     def adopt(self, found: LivePost) -> None:
         """The post exists: the row takes its id."""

@@ -75,10 +75,8 @@ def miss(context: ProfileContext, work: OpenWork, slot: Slot, reason: str) -> No
     """Lets a slot expire whose moment has passed; its draft waits for another."""
     with context.database.transaction() as tx:
         move_slot(tx, slot.id, SlotStatus.EXPIRED, reason=reason)
-        tweet = tx.tweets.of_slot(slot.id)
-        context.decisions(tx, DecisionKind.PUBLISH, now=work.now).note(
-            Ruling.EXPIRED, reason, slot=slot, tweet=tweet
-        )
+        about = tx.tweets.of_slot(slot.id) or slot
+        context.decisions(tx, DecisionKind.PUBLISH, now=work.now).note(Ruling.EXPIRED, reason, about=about)
     context.log.warning("slot_missed", slot=str(slot.id), due_at=slot.due_at, reason=reason)
 
 
@@ -100,5 +98,5 @@ def _end_late(context: ProfileContext, work: OpenWork, tweet: Tweet) -> None:
         if not moves:
             break_thread(tx, tx.tweets.save(failed(tx.tweets.lock(tweet.id), "too_late")))
         context.decisions(tx, DecisionKind.PUBLISH, now=work.now).note(
-            Ruling.MOVED if moves else Ruling.EXPIRED, "too late for its slot", tweet=tweet
+            Ruling.MOVED if moves else Ruling.EXPIRED, "too late for its slot", about=tweet
         )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import BotError, LeaseLost
@@ -14,7 +12,6 @@ from bot.core.posting.lifecycle import awaiting_approval, broken_off
 from bot.core.posting.schedule import settle_overdue
 from bot.core.states import Mode, SlotStatus, TweetStatus
 from bot.engine.context import ProfileContext
-from bot.engine.decisions import DecisionRecorder
 from bot.engine.leasing import leased
 from bot.engine.outcomes import Outcome, OutcomeKind
 from bot.engine.posting.open_work import OpenWork, gather, give_up_late, miss, skip_if_closed
@@ -58,22 +55,22 @@ def tick(context: ProfileContext) -> Sequence[Outcome]:
     """
     work = gather(context)
     if work.idle:
-        with _decisions(context, work.now) as decisions:
+        with context.deciding(DecisionKind.PUBLISH, now=work.now) as decisions:
             decisions.note(Ruling.NOTHING, "nothing is due", until=work.next_due)
         return ()
     with leased(context) as lease:
         if lease is None:
-            with _decisions(context, work.now) as decisions:
+            with context.deciding(DecisionKind.PUBLISH, now=work.now) as decisions:
                 decisions.note(Ruling.NOTHING, "another worker acts for this profile")
             return ()
         try:
             return _act(context, lease)
         except LeaseLost as error:
-            with _decisions(context) as decisions:
+            with context.deciding(DecisionKind.PUBLISH) as decisions:
                 decisions.note(Ruling.NOTHING, str(error))
             return ()
         except BotError as error:
-            with _decisions(context) as decisions:
+            with context.deciding(DecisionKind.PUBLISH) as decisions:
                 decisions.note(Ruling.FAILED, error.line)
             raise
 
@@ -114,7 +111,7 @@ def _act(context: ProfileContext, lease: Lease) -> Sequence[Outcome]:
     work = give_up_late(context, gather(context))
     if unknown.holding_up:
         said = f"{unknown.holding_up} outcome(s) unknown: settled first"
-        with _decisions(context, work.now) as decisions:
+        with context.deciding(DecisionKind.PUBLISH, now=work.now) as decisions:
             decisions.note(Ruling.NOTHING, said)
         return ()
     choice = settle_overdue(work.overdue, now=work.now, tolerance=work.tolerance)
@@ -122,7 +119,7 @@ def _act(context: ProfileContext, lease: Lease) -> Sequence[Outcome]:
         miss(context, work, missed.slot, missed.reason)
     if context.profile.paused:
         reason = context.profile.pause_reason or "paused by the operator"
-        with _decisions(context, work.now) as decisions:
+        with context.deciding(DecisionKind.PUBLISH, now=work.now) as decisions:
             decisions.note(Ruling.PAUSED, reason)
         return ()
     outcomes = _resume(context, lease, work)
@@ -130,7 +127,7 @@ def _act(context: ProfileContext, lease: Lease) -> Sequence[Outcome]:
         if not outcomes and not choice.missed:
             later = [tweet.next_attempt_at for tweet in work.open if tweet.next_attempt_at is not None]
             until = min(later, default=None)
-            with _decisions(context, work.now) as decisions:
+            with context.deciding(DecisionKind.PUBLISH, now=work.now) as decisions:
                 decisions.note(Ruling.NOTHING, "nothing is ready yet", until=until)
         return outcomes
     return _post_slot(context, lease, work, _ready_first(context, choice.due, choice.behind))
@@ -173,8 +170,8 @@ def _post_slot(context: ProfileContext, lease: Lease, work: OpenWork, slot: Slot
         tweet = tx.tweets.of_slot(slot.id)
     if tweet is None:
         # Writing may take minutes, and is another job's.
-        with _decisions(context) as decisions:
-            decisions.note(Ruling.NOTHING, "no draft is ready yet", slot=slot)
+        with context.deciding(DecisionKind.PUBLISH) as decisions:
+            decisions.note(Ruling.NOTHING, "no draft is ready yet", about=slot)
         return ()
     if context.profile.mode is Mode.DRY_RUN:
         return (_dry_run_slot(context, slot, tweet),)
@@ -183,8 +180,8 @@ def _post_slot(context: ProfileContext, lease: Lease, work: OpenWork, slot: Slot
         with context.database.transaction() as tx:
             tweet = tx.tweets.save(awaiting_approval(tx.tweets.lock(tweet.id)))
     if tweet.status is TweetStatus.AWAITING_APPROVAL:
-        with _decisions(context) as decisions:
-            decisions.note(Ruling.NOTHING, "the draft awaits approval", slot=slot, tweet=tweet)
+        with context.deciding(DecisionKind.PUBLISH) as decisions:
+            decisions.note(Ruling.NOTHING, "the draft awaits approval", about=tweet)
         return ()
     outcomes = publish_thread(context, lease, tweet, spaced=True)
     skip_if_closed(context, work, slot, outcomes[0])
@@ -216,7 +213,7 @@ def _ended(context: ProfileContext, tweet: Tweet) -> bool:
         failed = tx.tweets.save(broken_off(tx.tweets.lock(tweet.id)))
         break_thread(tx, failed)
         decisions = context.decisions(tx, DecisionKind.PUBLISH)
-        decisions.note(Ruling.FAILED, "a part before it is gone", tweet=failed)
+        decisions.note(Ruling.FAILED, "a part before it is gone", about=failed)
     return True
 
 
@@ -237,9 +234,3 @@ def _dry_run_slot(context: ProfileContext, slot: Slot, tweet: Tweet) -> Outcome:
     with context.database.transaction() as tx:
         move_slot(tx, slot.id, SlotStatus.SKIPPED, reason="dry_run")
         return dry_run(context, tx, tweet, spaced=True)
-
-
-@contextmanager
-def _decisions(context: ProfileContext, now: datetime | None = None) -> Iterator[DecisionRecorder]:
-    with context.database.transaction() as tx:
-        yield context.decisions(tx, DecisionKind.PUBLISH, now=now)

@@ -52,9 +52,7 @@ def dry_run(context: ProfileContext, tx: Transaction, tweet: Tweet, *, spaced: b
     now = context.clock.now()
     wanted = context.limits.want_post(tx, tweet.text, spaced=spaced)
     verdict = context.limits.judge(tx, context.profile.id, wanted, now)
-    context.decisions(tx, DecisionKind.PUBLISH, now=now).weighed(
-        verdict, ruling=Ruling.DRY_RUN, slot_id=tweet.slot_id, tweet_id=tweet.id
-    )
+    context.decisions(tx, DecisionKind.PUBLISH, now=now).would(verdict, about=tweet)
     context.log.info("dry_run", tweet=str(tweet.id), text=tweet.text)
     return Outcome(
         kind=OutcomeKind.DRY_RUN, reason=verdict.verdict, detail=verdict.reason, tweet=tweet, verdict=verdict
@@ -70,9 +68,7 @@ def _write_intent(
         tx.leases.check(lease)
         thread = context.limits.want_post(tx, tweet.text, *following, spaced=spaced)
         verdict = context.limits.judge(tx, context.profile.id, thread, now)
-        context.decisions(tx, DecisionKind.PUBLISH, now=now).weighed(
-            verdict, slot_id=tweet.slot_id, tweet_id=tweet.id
-        )
+        context.decisions(tx, DecisionKind.PUBLISH, now=now).weighed(verdict, about=tweet)
         if isinstance(verdict, Wait):
             return _waiting(context, tweet, verdict)
         wanted = context.limits.want_post(tx, tweet.text, spaced=spaced)
@@ -132,5 +128,5 @@ def _doubt(
     claim_slot(tx, tweet)
     row = tx.tweets.save(doubted(tx.tweets.save(recalled(tweet))))
     reason = "its absence was proven a while ago: it is looked for again before it is resent"
-    context.decisions(tx, DecisionKind.PUBLISH, now=now).note(Ruling.UNKNOWN, reason, tweet=tweet)
+    context.decisions(tx, DecisionKind.PUBLISH, now=now).note(Ruling.UNKNOWN, reason, about=tweet)
     return Outcome(kind=OutcomeKind.UNKNOWN, reason="unsettled", detail=reason, tweet=row)

@@ -35,7 +35,7 @@ def find_orphans(context: ProfileContext, lease: Lease) -> int:
                 if call.state is CallState.RESERVED:
                     tx.ledger.change(call.id, CallState.UNKNOWN)
             context.decisions(tx, DecisionKind.RECONCILE).note(
-                Ruling.UNKNOWN, "its process ended before the outcome was saved", tweet=tweet
+                Ruling.UNKNOWN, "its process ended before the outcome was saved", about=tweet
             )
             context.log.warning("orphan_found", tweet=str(tweet.id))
         for call in tx.ledger.orphans(

@@ -112,7 +112,7 @@ def _save_unknown(
 ) -> Outcome:
     tweet = tx.tweets.save(lifecycle.unknown(intent.tweet, error.code))
     tx.ledger.change(intent.call.id, CallState.UNKNOWN)
-    context.decisions(tx, DecisionKind.PUBLISH, now=now).note(Ruling.UNKNOWN, error.line, tweet=intent.tweet)
+    context.decisions(tx, DecisionKind.PUBLISH, now=now).note(Ruling.UNKNOWN, error.line, about=intent.tweet)
     context.log.warning("outcome_unknown", tweet=str(tweet.id), code=error.code, error=str(error))
     return Outcome(
         kind=OutcomeKind.UNKNOWN,
@@ -132,7 +132,7 @@ def _save_refusal(
     tweet = _put_off(context, tx, intent, error) if again else _give_up(tx, intent, error)
     ruling = Ruling.RETRY if again else Ruling.REFUSED
     context.decisions(tx, DecisionKind.PUBLISH, now=now).note(
-        ruling, error.line, tweet=intent.tweet, until=tweet.next_attempt_at
+        ruling, error.line, about=intent.tweet, until=tweet.next_attempt_at
     )
     context.log.warning("post_refused", tweet=str(tweet.id), code=error.code, error=error.line)
     waiting = isinstance(error, Retryable) and error.code in _CLOSES
@@ -172,7 +172,7 @@ def _save_late(
         row = _save_late_yes(context, tx, intent, row, answer)
     elif exists and row.status is TweetStatus.UNKNOWN:
         row = tx.tweets.save(lifecycle.called_duplicate(row))
-        context.decisions(tx, DecisionKind.PUBLISH).note(Ruling.UNKNOWN, answer.line, tweet=intent.tweet)
+        context.decisions(tx, DecisionKind.PUBLISH).note(Ruling.UNKNOWN, answer.line, about=intent.tweet)
     context.log.warning("answer_came_late", tweet=str(row.id), status=row.status.value)
     posted = row.status is TweetStatus.POSTED
     return Outcome(
@@ -205,6 +205,6 @@ def _save_late_yes(
     elif row.x_tweet_id != posted.x_tweet_id:
         tx.ledger.reserve(replace(intent.call, id=CallId(context.new_id()), state=CallState.EXTERNAL))
         context.decisions(tx, DecisionKind.PUBLISH, now=now).note(
-            Ruling.LATE, f"X made {posted.x_tweet_id} after all", tweet=intent.tweet
+            Ruling.LATE, f"X made {posted.x_tweet_id} after all", about=intent.tweet
         )
     return row
