@@ -76,7 +76,7 @@ def _save(context: ProfileContext, tx: Transaction, intent: Intent, answer: Post
         tx,
         context.profile,
         CREATE_POST,
-        answer if isinstance(answer, ServiceError) else answer.rates,
+        answer,
         now=now,
     )
     for window, units in drift.items():
