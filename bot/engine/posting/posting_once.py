@@ -18,8 +18,8 @@ from bot.engine.content.preparing import write_draft
 from bot.engine.context import ProfileContext
 from bot.engine.leasing import leased
 from bot.engine.outcomes import Outcome, OutcomeKind
-from bot.engine.posting.posting_engine import PostingEngine, publish_thread, settle
-from bot.engine.posting.publishing import dry_run
+from bot.engine.posting.posting_engine import PostingEngine, settle
+from bot.engine.posting.publishing import dry_run, publish_thread
 from bot.engine.posting.reconciling import Unsettled, unsettled
 from bot.engine.posting.threads import break_thread
 from bot.engine.stopwatch import Stopwatch
