@@ -1,21 +1,22 @@
-"""Profiles' own clients, and the writer and sources that they share, each made when it is first needed."""
+"""Whose keys there are, and each profile's own client, made when it is first needed."""
 
 from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from bot.adapters import Adapters
 from bot.core.errors import BotError, Fatal
 from bot.core.model import Profile, ProfileId
+from bot.core.profiles import choose, own_profiles
 from bot.core.states import Mode
 from bot.encryption import Cipher
 from bot.engine.context import ProfileContext, Services
-from bot.engine.identifying import OwnAccount, choose, own_profiles
+from bot.engine.identifying import OwnAccount
 from bot.held_keys import HeldKeys, KeySource, held_by
 from bot.redaction import hide
 from bot.settings import Settings
@@ -23,15 +24,13 @@ from bot.x.keyless import KeylessX
 from bot.x.keys import app_id, token_user_id
 
 if TYPE_CHECKING:
-    from bot.ports import Sources, Transaction, Writer, X
-    from bot.store.cache import MemoryCache, RedisCache
-    from bot.x.connection import Lines
+    from bot.ports import Transaction, X
 
 ADD_KEYS = "save them: python -m bot accounts add"
 
 
 @dataclass(frozen=True, slots=True)
-class _Adapters:
+class _Own:
     """What is one profile's own, and the keys it was made with."""
 
     held: HeldKeys
@@ -49,21 +48,19 @@ class Accounts:
     Attributes:
         settings: what the environment says.
         services: what all profiles share.
+        adapters: the writer and sources that all share, and what makes a client.
         x_keys: the environment's four keys, by their name in `XClient`.
-        x_base_url: where X is.
-        documents: what is written from where the environment names no source.
         owner: whose the environment's keys are, where the token tells.
     """
 
     settings: Settings
     services: Services
+    adapters: Adapters
     x_keys: dict[str, str]
-    x_base_url: str
-    documents: Sequence[str] = ()
     owner: str | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
     _held: dict[ProfileId, HeldKeys] = field(default_factory=dict, init=False, repr=False)
-    _adapters: dict[ProfileId, _Adapters] = field(default_factory=dict, init=False, repr=False)
+    _own_parts: dict[ProfileId, _Own] = field(default_factory=dict, init=False, repr=False)
     _apps: dict[ProfileId, str | None] = field(default_factory=dict, init=False, repr=False)
 
     def context(self, profile: Profile) -> ProfileContext:
@@ -73,10 +70,10 @@ class Accounts:
         made anew once `profiles` has seen other keys. Without keys that can be used, its calls
         raise Fatal.
         """
-        own = self._adapters_of(profile)
+        own = self._own_parts_of(profile)
         self._keep_app(profile, own.app_id)
         with self._lock:
-            sources, writer = self.sources, self.writer
+            sources, writer = self.adapters.sources, self.adapters.writer
         return ProfileContext.of(
             self.services, profile=profile, x=own.x, sources=sources, writer=writer, rng=own.rng
         )
@@ -112,7 +109,7 @@ class Accounts:
             self._apps[profile.id] = profile.app
             if self._held.get(profile.id) != held:
                 self._held[profile.id] = held
-                self._adapters.pop(profile.id, None)
+                self._own_parts.pop(profile.id, None)
 
     def held_keys(self, tx: Transaction) -> Sequence[tuple[Profile, HeldKeys]]:
         """Every profile, oldest first, with where its keys come from now; in one statement."""
@@ -122,10 +119,8 @@ class Accounts:
         with self._lock:
             self._held = {profile.id: held for profile, held in found}
             self._apps = {profile.id: profile.app for profile, _ in found}
-            self._adapters = {
-                one: adapters
-                for one, adapters in self._adapters.items()
-                if self._held.get(one) == adapters.held
+            self._own_parts = {
+                one: parts for one, parts in self._own_parts.items() if self._held.get(one) == parts.held
             }
         return found
 
@@ -169,79 +164,9 @@ class Accounts:
         return Cipher(self.settings.secret_keys)
 
     @cached_property
-    def rng(self) -> random.Random:
-        """Which sentence the offline writer takes."""
-        return random.Random()  # noqa: S311 - guards nothing
-
-    @cached_property
-    def cache(self) -> MemoryCache | RedisCache:
-        """Redis, or this process's memory without `REDIS_URL`."""
-        from bot.store.cache import MemoryCache, RedisCache
-
-        if self.settings.redis_url is None:
-            return MemoryCache(time.monotonic)
-        return RedisCache(
-            self.settings.redis_url.get_secret_value(),
-            seconds=time.monotonic,
-            warn=self.services.log.warning,
-        )
-
-    @cached_property
     def x(self) -> X:
         """The environment's account on X."""
-        return self.client(self.x_keys)
-
-    @cached_property
-    def writer(self) -> Writer:
-        """The language model, or the offline writer without a key."""
-        key = self.settings.openai_api_key.get_secret_value()
-        if key:
-            from bot.writer.openai_writer import OpenAIWriter
-
-            return OpenAIWriter(
-                api_key=key, base_url=self.settings.openai_base_url, model=self.settings.openai_model
-            )
-        from bot.writer.offline import OfflineWriter
-
-        return OfflineWriter(self.rng)
-
-    @cached_property
-    def sources(self) -> Sources:
-        """What the bot writes from."""
-        from bot.sources.reader import SourceReader
-
-        return SourceReader(
-            self.settings.bot_sources or tuple(self.documents),
-            clock=self.services.clock.now,
-            private=self.settings.bot_private_sources,
-            cache=self.cache,
-        )
-
-    @cached_property
-    def lines(self) -> Lines:
-        """What the calls of all accounts go over."""
-        from bot.x.connection import Lines
-
-        return Lines(2 * self.settings.x_timeout_seconds, kept=self.settings.bot_calls_at_once)
-
-    def client(self, keys: Mapping[str, str]) -> X:
-        """The account on X that these keys act for."""
-        from bot.x.client import XClient
-
-        timeout = self.settings.x_timeout_seconds
-        return XClient(
-            **keys,
-            base_url=self.x_base_url,
-            connect_timeout=min(5.0, timeout),
-            read_timeout=timeout,
-            lines=self.lines,
-            clock=self.services.clock.now,
-        )
-
-    def close(self) -> None:
-        """Closes what was opened."""
-        for name in vars(self).keys() & {"cache", "lines"}:
-            getattr(self, name).close()
+        return self.adapters.client(self.x_keys)
 
     def _own_of(self, rows: Sequence[tuple[Profile, str | None]]) -> Profile | None:
         """The profile that the environment's keys serve, where there are any or none are needed."""
@@ -252,18 +177,18 @@ class Accounts:
     def _as_run(self, profile: Profile) -> Profile:
         return replace(profile, mode=Mode.DRY_RUN) if self.settings.bot_mode == "dry-run" else profile
 
-    def _adapters_of(self, profile: Profile) -> _Adapters:
+    def _own_parts_of(self, profile: Profile) -> _Own:
         with self._lock:
             known = profile.id in self._held
         if not known:
             with self.services.database.transaction() as tx:
                 self.held_keys(tx)
         with self._lock:
-            kept = self._adapters.get(profile.id)
+            kept = self._own_parts.get(profile.id)
             if kept is None:
                 held = self._held.get(profile.id, HeldKeys(KeySource.NONE))
                 chance = random.Random()  # noqa: S311 - guards nothing
-                kept = self._adapters[profile.id] = _Adapters(held, *self._x_with(held, profile), chance)
+                kept = self._own_parts[profile.id] = _Own(held, *self._x_with(held, profile), chance)
             return kept
 
     def _keep_app(self, profile: Profile, app: str | None) -> None:
@@ -280,7 +205,7 @@ class Accounts:
             return self.x, app_id(self.x_keys["api_key"])
         try:
             keys = self._decrypted(held, profile)
-            return self.client(keys), app_id(keys["api_key"])
+            return self.adapters.client(keys), app_id(keys["api_key"])
         except BotError as error:
             self.services.log.warning(
                 "keys_unusable", profile=profile.handle, code=error.code, error=error.line

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from bot.accounts import Accounts
+from bot.adapters import Adapters
 from bot.clock import SystemClock
 from bot.core.errors import SchemaOutdated
 from bot.core.model import Profile
+from bot.core.profiles import choose, own_profiles
 from bot.core.spending.pricing import LISTED
 from bot.core.spending.usage import ModelUsage
 from bot.engine.context import EngineSettings, Services
-from bot.engine.identifying import choose, identify, own_profiles
+from bot.engine.identifying import identify
 from bot.engine.posting.posting_engine import PostingEngine
 from bot.engine.spending.limits_agent import LimitsAgent
 from bot.local_x import local_x
@@ -50,6 +52,7 @@ class Bot:
     manager: DatabaseManager
     clock: SystemClock
     services: Services
+    adapters: Adapters
     accounts: Accounts
 
     @property
@@ -100,7 +103,7 @@ class Bot:
             return
         from bot.store.cache import RedisCache
 
-        cache = self.accounts.cache
+        cache = self.adapters.cache
         if isinstance(cache, RedisCache) and cache.ping() is None:
             self.log.info("redis_connected")
 
@@ -140,20 +143,26 @@ def open_bot(
             log=get_logger(),
             settings=_engine_settings(settings),
         )
+        adapters = Adapters(
+            settings=settings,
+            services=services,
+            x_base_url=base_url,
+            documents=own_documents() if sandbox else (),
+        )
+        stack.callback(adapters.close)
         accounts = Accounts(
             settings=settings,
             services=services,
+            adapters=adapters,
             x_keys=keys,
-            x_base_url=base_url,
-            documents=own_documents() if sandbox else (),
             owner=None if sandbox else settings.token_user_id,
         )
-        stack.callback(accounts.close)
         yield Bot(
             settings=settings,
             manager=manager,
             clock=clock,
             services=services,
+            adapters=adapters,
             accounts=accounts,
         )
 

@@ -101,9 +101,9 @@ def _usage(bot: Bot) -> Check:
 def _redis(bot: Bot) -> Check:
     from bot.store.cache import RedisCache
 
-    if not isinstance(bot.accounts.cache, RedisCache):
+    if not isinstance(bot.adapters.cache, RedisCache):
         return Check(name="redis", status="ok", detail="REDIS_URL is not set: an in-process cache is used")
-    wrong = bot.accounts.cache.ping()
+    wrong = bot.adapters.cache.ping()
     if wrong is not None:
         return Check(
             name="redis",
@@ -177,13 +177,13 @@ def _model(bot: Bot) -> Check:
         )
     from bot.writer.openai_writer import OpenAIWriter
 
-    if isinstance(bot.accounts.writer, OpenAIWriter):
-        bot.accounts.writer.check()
+    if isinstance(bot.adapters.writer, OpenAIWriter):
+        bot.adapters.writer.check()
     return Check(name="language_model", status="ok", detail=f"{bot.settings.openai_model} answers")
 
 
 def _sources(bot: Bot) -> Check:
-    reading = bot.accounts.sources.read()
+    reading = bot.adapters.sources.read()
     if reading.problems:
         return Check(
             name="sources",
@@ -200,11 +200,11 @@ def _clock(bot: Bot) -> Check:
 
     from bot.x.connection import Lines
 
-    place = Redaction(())(bot.accounts.x_base_url)
+    place = Redaction(())(bot.adapters.x_base_url)
     try:
         with closing(Lines(CLOCK_SECONDS)) as lines, requests.Session() as session, lines.call():
-            session.mount(bot.accounts.x_base_url, lines)
-            answer = session.head(bot.accounts.x_base_url, timeout=CLOCK_SECONDS, allow_redirects=False)
+            session.mount(bot.adapters.x_base_url, lines)
+            answer = session.head(bot.adapters.x_base_url, timeout=CLOCK_SECONDS, allow_redirects=False)
         theirs: datetime = parsedate_to_datetime(answer.headers["Date"])
     except (requests.RequestException, KeyError, ValueError):
         return Check(

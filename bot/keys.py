@@ -10,9 +10,10 @@ from bot.bootstrap import Bot
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.errors import BotError, Fatal, SettingError
 from bot.core.model import Account, Plan, Profile
+from bot.core.profiles import choose
 from bot.core.states import CallState
 from bot.engine.decisions import DecisionRecorder
-from bot.engine.identifying import buy_account, choose
+from bot.engine.identifying import buy_account
 from bot.held_keys import HeldKeys, KeySource
 from bot.ports import Transaction
 from bot.redaction import hide
@@ -66,7 +67,7 @@ def save_keys(bot: Bot, keys: Mapping[str, str], wish: ProfileWish) -> Saved:
     """
     bot.accounts.cipher.require()
     hide(keys.values())
-    account, call_id = buy_account(bot.services, bot.accounts.client(keys))
+    account, call_id = buy_account(bot.services, bot.adapters.client(keys))
     with bot.manager.transaction() as tx:
         # Two processes that save at once must not both make the profile.
         tx.ledger.lock()

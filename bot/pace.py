@@ -63,8 +63,8 @@ def open_paced(
 @contextmanager
 def keeping_pace(bot: Bot, *, seconds: int, say: Callable[[str], None]) -> Iterator[None]:
     """Adds slots beside the worker, which knows nothing of it, and says what was posted and what wasn't."""
-    if bot.accounts.writer.name == "offline":
-        bot.accounts.writer = Endless(bot.accounts.writer, bot.clock.now)
+    if bot.adapters.writer.name == "offline":
+        bot.adapters.writer = Endless(bot.adapters.writer, bot.clock.now)
     pace = _Pace(bot, timedelta(seconds=seconds), say)
     ended = threading.Event()
 

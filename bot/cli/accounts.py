@@ -48,7 +48,7 @@ def add(settings: Settings, options: argparse.Namespace) -> int:
     with open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot:
         bot.accounts.cipher.require()
         if options.sandbox and options.account is not None:
-            keys = _of_the_local_x(options.account, bot.accounts.x_base_url, bot.accounts.x_keys)
+            keys = _of_the_local_x(options.account, bot.adapters.x_base_url, bot.accounts.x_keys)
         else:
             keys = _given_keys(settings, options)
         with progress(options) as say:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -16,9 +15,6 @@ from bot.settings import Settings
 
 if TYPE_CHECKING:
     from bot.core.model import Profile
-
-# A worker that missed two of its looks, which are a minute apart, is silent.
-_PATIENCE = timedelta(seconds=150)
 
 
 def zone_of(settings: Settings, profile: Profile | None) -> ZoneInfo:
@@ -39,12 +35,7 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
     with open_bot(settings, sandbox=options.sandbox) as bot:
         profile = bot.known_profile(options.profile)
         report = report_status(
-            bot.manager,
-            bot.limits,
-            profile,
-            now=bot.clock.now(),
-            mode=Mode(settings.bot_mode),
-            patience=_PATIENCE,
+            bot.manager, bot.limits, profile, now=bot.clock.now(), mode=Mode(settings.bot_mode)
         )
     if options.json:
         sys.stdout.write(to_json(status_json(report)) + "\n")

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+# A worker that missed two of its looks, which are a minute apart, is silent.
+PATIENCE = timedelta(seconds=150)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -87,3 +88,9 @@ class ProfileContext(Services):
     ) -> DecisionRecorder:
         """Records decisions about the profile; made now unless a moment is given."""
         return DecisionRecorder(tx=tx, kind=kind, profile=self.profile, now=now or self.clock.now())
+
+    @contextmanager
+    def deciding(self, kind: DecisionKind, *, now: datetime | None = None) -> Iterator[DecisionRecorder]:
+        """Records decisions in a transaction of their own."""
+        with self.database.transaction() as tx:
+            yield self.decisions(tx, kind, now=now)

@@ -8,8 +8,10 @@ from datetime import datetime
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.model import DecisionRecord, Profile, Slot, SlotId, Tweet, TweetId
-from bot.core.spending.limits import Verdict
+from bot.core.spending.limits import Gauge, Verdict
 from bot.ports import Transaction
+
+About = Slot | Tweet | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,35 +23,27 @@ class DecisionRecorder:
     profile: Profile
     now: datetime
 
-    def weighed(
-        self,
-        verdict: Verdict,
-        *,
-        ruling: Ruling | None = None,
-        slot_id: SlotId | None = None,
-        tweet_id: TweetId | None = None,
-    ) -> None:
-        """Records what the judge of spending said, its binding limit, and every limit it saw.
+    def weighed(self, verdict: Verdict, *, about: About = None) -> None:
+        """Records what the judge of spending said.
 
         Args:
             verdict: what the judge said.
-            ruling: what was decided, where it isn't simply the judge's word.
-            slot_id: the slot concerned.
-            tweet_id: the tweet concerned.
+            about: the slot or the tweet concerned.
         """
-        record = weighed(verdict, kind=self.kind, profile=self.profile, now=self.now, tweet_id=tweet_id)
-        if ruling is not None:
-            reason = f"would {verdict.verdict}: {verdict.reason}"
-            record = replace(record, verdict=ruling, reason=reason)
-        self.tx.decisions.record(replace(record, slot_id=slot_id))
+        self.tx.decisions.record(self.weighing(verdict, about=about))
+
+    def would(self, verdict: Verdict, *, about: About = None) -> None:
+        """Records what the judge of spending says of a tweet that a dry run leaves as it is."""
+        reason = f"would {verdict.verdict}: {verdict.reason}"
+        record = self.weighing(verdict, about=about)
+        self.tx.decisions.record(replace(record, verdict=Ruling.DRY_RUN, reason=reason))
 
     def note(
         self,
         ruling: Ruling,
         reason: str,
         *,
-        slot: Slot | None = None,
-        tweet: Tweet | None = None,
+        about: About = None,
         until: datetime | None = None,
         numbers: Mapping[str, object] | None = None,
     ) -> None:
@@ -58,43 +52,42 @@ class DecisionRecorder:
         Args:
             ruling: what was decided.
             reason: why, for a person.
-            slot: the slot concerned; the tweet's own when left out.
-            tweet: the tweet concerned.
+            about: the slot concerned, or the tweet with its slot.
             until: when the same is looked at again.
             numbers: what it was decided from.
         """
-        self.tx.decisions.record(
-            DecisionRecord(
-                at=self.now,
-                kind=self.kind,
-                verdict=ruling,
-                reason=reason,
-                profile_id=self.profile.id,
-                until=until,
-                slot_id=slot.id if slot else (tweet.slot_id if tweet else None),
-                tweet_id=tweet.id if tweet else None,
-                numbers=numbers or {},
-            )
+        record = self._record(ruling, reason, about)
+        self.tx.decisions.record(replace(record, until=until, numbers=numbers or {}))
+
+    def weighing(self, verdict: Verdict, *, about: About = None) -> DecisionRecord:
+        """What the judge of spending said, as a decision: its binding limit, and every limit it saw."""
+        return replace(
+            self._record(Ruling(verdict.verdict), verdict.reason, about),
+            limit=verdict.limit,
+            used=verdict.used,
+            cap=verdict.cap,
+            until=verdict.until,
+            numbers={gauge.name: _figures(gauge) for gauge in verdict.gauges},
+        )
+
+    def _record(self, ruling: Ruling, reason: str, about: About) -> DecisionRecord:
+        slot_id, tweet_id = _concerned(about)
+        return DecisionRecord(
+            at=self.now,
+            kind=self.kind,
+            verdict=ruling,
+            reason=reason,
+            profile_id=self.profile.id,
+            slot_id=slot_id,
+            tweet_id=tweet_id,
         )
 
 
-def weighed(
-    verdict: Verdict, *, kind: DecisionKind, profile: Profile, now: datetime, tweet_id: TweetId | None
-) -> DecisionRecord:
-    """What the judge of spending said, as a decision: its binding limit, and every limit it saw."""
-    return DecisionRecord(
-        at=now,
-        kind=kind,
-        verdict=Ruling(verdict.verdict),
-        reason=verdict.reason,
-        profile_id=profile.id,
-        limit=verdict.limit,
-        used=verdict.used,
-        cap=verdict.cap,
-        until=verdict.until,
-        tweet_id=tweet_id,
-        numbers={
-            gauge.name: {"used": str(gauge.used), "cap": None if gauge.cap is None else str(gauge.cap)}
-            for gauge in verdict.gauges
-        },
-    )
+def _concerned(about: About) -> tuple[SlotId | None, TweetId | None]:
+    if isinstance(about, Tweet):
+        return about.slot_id, about.id
+    return about.id if about else None, None
+
+
+def _figures(gauge: Gauge) -> Mapping[str, str | None]:
+    return {"used": str(gauge.used), "cap": None if gauge.cap is None else str(gauge.cap)}

@@ -25,9 +25,11 @@ def forget_old_rows(services: Services) -> dict[str, int]:
     """
     now, settings = services.clock.now(), services.settings
     gone = {
-        "decisions": _all(services, lambda tx: tx.decisions.forget(before=now - settings.keep_decisions)),
-        "workers": _all(services, lambda tx: tx.workers.forget(before=now - settings.keep_decisions)),
-        "api_calls": _all(
+        "decisions": _forget_all(
+            services, lambda tx: tx.decisions.forget(before=now - settings.keep_decisions)
+        ),
+        "workers": _forget_all(services, lambda tx: tx.workers.forget(before=now - settings.keep_decisions)),
+        "api_calls": _forget_all(
             services,
             lambda tx: tx.ledger.forget(
                 before=now - settings.keep_calls, released_before=now - KEEP_RELEASED
@@ -39,7 +41,7 @@ def forget_old_rows(services: Services) -> dict[str, int]:
     return gone
 
 
-def _all(services: Services, forget: Callable[[Transaction], int]) -> int:
+def _forget_all(services: Services, forget: Callable[[Transaction], int]) -> int:
     total = 0
     while True:
         with services.database.transaction() as tx:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Self
 
+from bot.core.content.rules import Problem
 from bot.core.model import Tweet
-from bot.core.spending.limits import Verdict
+from bot.core.spending.limits import Verdict, Wait
 from bot.core.states import TweetStatus
 
 
@@ -38,6 +40,31 @@ class Outcome:
     verdict: Verdict | None = None
     cost_usd: Decimal = Decimal(0)
     parts: Sequence[Tweet] = ()
+
+    @classmethod
+    def waiting(cls, verdict: Wait, *, tweet: Tweet | None = None) -> Self:
+        """A limit is closed."""
+        return cls(
+            kind=OutcomeKind.WAITING,
+            reason=verdict.limit,
+            detail=verdict.reason,
+            tweet=tweet,
+            verdict=verdict,
+        )
+
+    @classmethod
+    def rejected(cls, problems: Sequence[Problem]) -> Self:
+        """The guard keeps it."""
+        return cls(
+            kind=OutcomeKind.REJECTED,
+            reason=problems[0].rule if problems else "no_draft",
+            detail="; ".join(problem.message for problem in problems),
+        )
+
+    @property
+    def line(self) -> str:
+        """Why it ended so, for people; the code where there are no words."""
+        return self.detail or self.reason or ""
 
     @property
     def queued(self) -> bool:

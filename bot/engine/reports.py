@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bot.core.health import WorkerLife
+from bot.core.health import PATIENCE, WorkerLife
 from bot.core.model import DecisionRecord, Profile, ProfileId, Slot, Tweet
 from bot.core.spending.forecast import Comparison, Forecast, forecast
 from bot.core.spending.limits import Gauge, Limits, Usage, Verdict, Wait, Wanted, decide, gauge_limits
@@ -76,7 +76,7 @@ def report_usage(
         usage = agent.usage(tx, profile_id, now)
         limits = agent.limits(tx, profile_id)
         cost = agent.prices(tx).post_price(has_link=False)
-        comparison = _comparison(tx, agent, profile_id)
+        comparison = _daily_comparison(tx, agent, profile_id)
     wanted = Wanted(cost_usd=cost, spaced=spaced)
     return UsageReport(
         as_of=now,
@@ -97,7 +97,7 @@ def report_decisions(database: Database, profile: Profile | None, *, limit: int)
     return sorted(found, key=lambda one: one.last_at or one.at, reverse=True)[:limit]
 
 
-def _comparison(tx: Transaction, agent: LimitsAgent, profile_id: ProfileId | None) -> Comparison | None:
+def _daily_comparison(tx: Transaction, agent: LimitsAgent, profile_id: ProfileId | None) -> Comparison | None:
     price = agent.prices(tx).own_post_read
     if profile_id is None or price is None:
         return None
@@ -113,7 +113,6 @@ def report_status(
     *,
     now: datetime,
     mode: Mode,
-    patience: timedelta,
 ) -> StatusReport:
     """Reads how a profile stands.
 
@@ -123,11 +122,10 @@ def report_status(
         profile: whose.
         now: when.
         mode: the mode in force, which a worker takes over and a command goes by.
-        patience: how long a worker may be silent and still count as alive.
     """
     usage = report_usage(database, agent, profile.id if profile else None, now=now)
     with database.transaction() as tx:
-        life = tx.workers.life(patience=patience)
+        life = tx.workers.life(patience=PATIENCE)
         report = StatusReport(as_of=now, profile=profile, verdict=usage.verdict, mode=mode, worker=life)
         return report if profile is None else _with_rows(tx, report, profile)
 
@@ -147,10 +145,10 @@ def _with_rows(tx: Transaction, report: StatusReport, profile: Profile) -> Statu
         last_post=tx.tweets.last_posted(profile.id),
         next_slot=coming[0] if coming else None,
         last_decision=decisions[0] if decisions else None,
-        verdict=_paused(profile) if profile.paused else report.verdict,
+        verdict=_paused_verdict(profile) if profile.paused else report.verdict,
     )
 
 
-def _paused(profile: Profile) -> Wait:
+def _paused_verdict(profile: Profile) -> Wait:
     reason = f"paused: {profile.pause_reason or 'by the operator'}; `resume` lifts it"
     return Wait(until=None, limit="paused", used=Decimal(0), cap=None, reason=reason)

@@ -10,37 +10,30 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     BigInteger,
-    ColumnElement,
     Connection,
     RowMapping,
     Select,
     Text,
     Uuid,
-    any_,
     bindparam,
     case,
-    exists,
     func,
-    or_,
     select,
-    true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from bot.core.errors import ForbiddenTransition
 from bot.core.model import KnownPost, Lease, Made, ProfileId, Ready, Tweet, TweetId
 from bot.core.posting.schedule import ON_TIME
-from bot.core.posting.snowflakes import ASKED
-from bot.core.states import CallState, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
+from bot.core.states import CallState, SlotStatus, TweetStatus
 from bot.ports import Sending
+from bot.store.claiming import CLAIM, newest, ready_post, tweet_in
 from bot.store.given_rows import GivenRows
-from bot.store.leases import acquiring, releasing
-from bot.store.profiles import as_plan
+from bot.store.leases import releasing
 from bot.store.rows.base import Moment
-from bot.store.rows.posting import PLANS, PROFILES, SLOTS, TWEETS
+from bot.store.rows.posting import SLOTS, TWEETS
 from bot.store.rows.spending import CALLS
-from bot.store.tweets import TWEET_COLUMNS, as_tweet
+from bot.store.tweets import TWEET_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,7 @@ class SendingTable(Sending):
             "on_time": now - ON_TIME,
         }
         ends = asked_at + lasts.total_seconds()
-        return [_ready_post(row, holder, ends) for row in self.connection.execute(_CLAIM, values).mappings()]
+        return [ready_post(row, holder, ends) for row in self.connection.execute(CLAIM, values).mappings()]
 
     def last_known(self, profile_id: ProfileId) -> Sequence[KnownPost]:
         """An account's newest posts that rows hold, newest first; leases order them whatever clocks do."""
@@ -100,7 +93,7 @@ class SendingTable(Sending):
         _check_slots(rows, SlotStatus.PLANNED, SlotStatus.CLAIMED)
         if len(rows) != len(leases):
             raise ForbiddenTransition("TweetStatus: a post that was ready is no longer drafted or approved")
-        return {tweet.id: tweet for tweet in map(_tweet, rows)}
+        return {tweet.id: tweet for tweet in map(tweet_in, rows)}
 
     def made(self, posts: Sequence[Made], *, now: datetime) -> Sequence[Tweet]:
         """Says of tweets that are being sent that X made them.
@@ -118,28 +111,7 @@ class SendingTable(Sending):
         _check_slots(rows, SlotStatus.CLAIMED, SlotStatus.DONE)
         if any(row["settled"] is None for row in rows):
             raise ForbiddenTransition("CallState: a call that is to be settled is not reserved")
-        return [_tweet(row) for row in rows]
-
-
-def _ready_post(row: RowMapping, holder: str, ends: float) -> Ready:
-    lease = Lease(
-        profile_id=ProfileId(row["profile_id"]),
-        holder=holder,
-        fencing=row["lease_fencing"],
-        began=row["began"],
-        ends=ends,
-    )
-    return Ready(
-        tweet=_tweet(row),
-        lease=lease,
-        plan=as_plan({one.key: row[f"plan_{one.key}"] for one in PLANS.c}) if row["plan_id"] else None,
-        known=tuple(map(KnownPost, row["known_ids"] or (), row["known_at"] or ())),
-    )
-
-
-def _tweet(row: RowMapping) -> Tweet:
-    """The tweet of a row that holds more than that."""
-    return as_tweet({column.key: row[column.key] for column in TWEET_COLUMNS})
+        return [tweet_in(row) for row in rows]
 
 
 def _check_slots(rows: Sequence[RowMapping], current: SlotStatus, wanted: SlotStatus) -> None:
@@ -148,95 +120,9 @@ def _check_slots(rows: Sequence[RowMapping], current: SlotStatus, wanted: SlotSt
 
 
 # What every batch asks is built once: building a statement takes longer than its answer.
-_IDS = bindparam("profile_ids", type_=ARRAY(Uuid))
 _NOW = bindparam("now", type_=Moment())
-_OTHER_SLOTS, _OTHER_TWEETS = SLOTS.alias("other_slots"), TWEETS.alias("other_tweets")
-
-
 _SENT = GivenRows(id=Uuid(), fencing=BigInteger(), after=Text())
 _POSTED = GivenRows(tweet_id=Uuid(), x_tweet_id=Text(), call_id=Uuid(), fencing=BigInteger())
-
-
-def _ready() -> Select[Any]:
-    slots, tweets = _OTHER_SLOTS.c, _OTHER_TWEETS.c
-    other_slot = exists().where(
-        slots.profile_id == SLOTS.c.profile_id,
-        slots.id != SLOTS.c.id,
-        or_(
-            (slots.status == SlotStatus.PLANNED) & (slots.due_at <= _NOW), slots.status == SlotStatus.CLAIMED
-        ),
-    )
-    other_tweet = exists().where(
-        tweets.profile_id == SLOTS.c.profile_id,
-        tweets.id != TWEETS.c.id,
-        or_(
-            tweets.status.in_((TweetStatus.PUBLISHING, TweetStatus.UNKNOWN)),
-            (tweets.status == TweetStatus.APPROVED) & or_(tweets.part > 1, tweets.origin == Origin.MANUAL),
-        ),
-    )
-    newer = exists().where(
-        tweets.slot_id == SLOTS.c.id, tweets.id != TWEETS.c.id, tweets.status != TweetStatus.REJECTED
-    )
-    needs_nobody = or_(
-        TWEETS.c.status == TweetStatus.APPROVED,
-        (TWEETS.c.status == TweetStatus.DRAFTED) & (PROFILES.c.mode == Mode.AUTO),
-    )
-    return (
-        select(*TWEET_COLUMNS)
-        .join(SLOTS, (SLOTS.c.id == TWEETS.c.slot_id) & (SLOTS.c.profile_id == TWEETS.c.profile_id))
-        .join(PROFILES, PROFILES.c.id == SLOTS.c.profile_id)
-        .where(
-            SLOTS.c.profile_id == any_(_IDS),
-            SLOTS.c.status == SlotStatus.PLANNED,
-            SLOTS.c.due_at <= _NOW,
-            SLOTS.c.due_at >= bindparam("on_time", type_=Moment()),
-            needs_nobody,
-            ~PROFILES.c.paused,
-            TWEETS.c.part == 1,
-            TWEETS.c.thread_id.is_(None),
-            TWEETS.c.resends == 0,
-            TWEETS.c.next_attempt_at.is_(None),
-            ~other_slot,
-            ~other_tweet,
-            ~newer,
-        )
-    )
-
-
-def _newest(profile_id: ColumnElement[Any]) -> Select[Any]:
-    """The profile's newest live posts; a lease's number orders them, and a thread's parts theirs."""
-    return (
-        select(TWEETS.c.x_tweet_id, TWEETS.c.posted_at)
-        .where(
-            TWEETS.c.profile_id == profile_id, TWEETS.c.fencing.is_not(None), TWEETS.c.x_tweet_id.is_not(None)
-        )
-        .order_by(TWEETS.c.fencing.desc(), TWEETS.c.part.desc())
-        .limit(ASKED)
-    )
-
-
-def _claim() -> Select[Any]:
-    ready = _ready().cte("ready")
-    owners = select(ready.c.profile_id).order_by(ready.c.profile_id).subquery()
-    given = acquiring(owners).cte("given")
-    newest = _newest(ready.c.profile_id).correlate(ready).subquery("newest")
-    known = select(
-        func.array_agg(newest.c.x_tweet_id, type_=ARRAY(Text)).label("known_ids"),
-        func.array_agg(newest.c.posted_at, type_=ARRAY(Moment())).label("known_at"),
-    ).lateral("known")
-    return (
-        select(
-            ready,
-            given.c.fencing.label("lease_fencing"),
-            given.c.began,
-            *(one.label(f"plan_{one.key}") for one in PLANS.c),
-            known.c.known_ids,
-            known.c.known_at,
-        )
-        .join_from(ready, given, given.c.profile_id == ready.c.profile_id)
-        .outerjoin(PLANS, (PLANS.c.profile_id == ready.c.profile_id) & (PLANS.c.status == PlanStatus.ACTIVE))
-        .join(known, true())
-    )
 
 
 def _moved(tweets: CTE, current: SlotStatus, wanted: SlotStatus) -> CTE:
@@ -306,5 +192,5 @@ def _made() -> Select[Any]:
     )
 
 
-_CLAIM, _BEGIN, _MADE = _claim(), _begin(), _made()
-_LAST_KNOWN = _newest(bindparam("profile_id", type_=Uuid))
+_BEGIN, _MADE = _begin(), _made()
+_LAST_KNOWN = newest(bindparam("profile_id", type_=Uuid))

@@ -11,18 +11,21 @@ from uuid import UUID
 
 import pytest
 
+from bot.core.content.drafts import Brief, Draft
 from bot.core.errors import ForbiddenTransition
-from bot.core.model import LivePost, SlotId, Source, Tweet
+from bot.core.model import LivePost, Profile, Slot, SlotId, Source, Tweet, TweetId
 from bot.core.posting import lifecycle
 from bot.core.states import (
     SLOT_TRANSITIONS,
     TWEET_TRANSITIONS,
     CallState,
+    Mode,
+    Origin,
     SlotStatus,
     TweetStatus,
     leading_to,
 )
-from tests.core.makers import slot, tweet, utc
+from tests.core.makers import PROFILE, slot, tweet, utc
 
 NOW = utc("2026-11-17T15:30:00")
 EARLIER = NOW - timedelta(hours=1)
@@ -268,6 +271,43 @@ def test_what_x_calls_a_duplicate_says_so_first_aloud_and_then_softly() -> None:
     row = replace(FULL, status=TweetStatus.UNKNOWN)
     assert lifecycle.called_duplicate(row) == replace(row, reason="duplicate")
     assert lifecycle.unseen(row) == replace(row, reason="duplicate_unseen")
+
+
+@pytest.mark.parametrize(
+    ("mode", "status"),
+    [
+        (Mode.AUTO, TweetStatus.DRAFTED),
+        (Mode.DRY_RUN, TweetStatus.DRAFTED),
+        (Mode.REVIEW, TweetStatus.AWAITING_APPROVAL),
+    ],
+)
+@pytest.mark.parametrize("due", [slot(NOW, 7), None])
+def test_a_draft_begins_where_the_mode_says_and_remembers_what_it_is_for(
+    mode: Mode, status: TweetStatus, due: Slot | None
+) -> None:
+    draft = Draft(text="as written", source=FULL.source, writer="offline")
+    profile = Profile(
+        id=PROFILE,
+        auth_user_id=UUID(int=4),
+        handle="ada",
+        x_user_id="1",
+        timezone="UTC",
+        mode=mode,
+        paused=False,
+        pause_reason=None,
+    )
+    brief = Brief(slot=due, topic="tides")
+    assert lifecycle.drafted(TweetId(UUID(int=9)), profile, draft, "as judged", brief) == tweet(
+        "as judged",
+        id=TweetId(UUID(int=9)),
+        idempotency_key=str(UUID(int=9)),
+        status=status,
+        slot_id=due and due.id,
+        origin=Origin.SLOT if due else Origin.MANUAL,
+        topic="tides",
+        source=FULL.source,
+        writer="offline",
+    )
 
 
 def test_a_draft_moves_to_another_slot() -> None:

@@ -136,7 +136,6 @@ def test_the_operator_is_told_once(world: World) -> None:
         world.profile,
         now=world.clock.now(),
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert (told.unseen, told.open["unknown"]) == (1, 1)
 

@@ -11,9 +11,10 @@ import pytest
 
 from bot.core.errors import Fatal, Retryable, SettingError
 from bot.core.model import Account, Profile, ProfileId
+from bot.core.profiles import choose, own_profiles
 from bot.core.spending.limits import Limits
 from bot.core.states import Mode
-from bot.engine.identifying import OwnAccount, choose, identify, own_profiles
+from bot.engine.identifying import OwnAccount, identify
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import World
 

@@ -383,9 +383,7 @@ def test_whatever_setting_is_accepted_works(
         world.context.decisions(tx, DecisionKind.PUBLISH, now=NOON).weighed(verdict)
         agent.reserve(tx, Wanted(cost_usd=price), profile_id=world.profile_id, now=NOON)
         (kept,) = tx.decisions.last(world.profile_id, limit=1)
-    report = report_status(
-        world.database, agent, world.profile, now=NOON, mode=Mode.AUTO, patience=timedelta(minutes=2)
-    )
+    report = report_status(world.database, agent, world.profile, now=NOON, mode=Mode.AUTO)
     usage = report_usage(world.database, agent, world.profile_id, now=NOON)
     assert (kept.used, kept.cap) == (verdict.used, verdict.cap)
     assert usage.usage.posts_month == 2 * used[0] + 1

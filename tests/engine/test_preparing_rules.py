@@ -7,13 +7,15 @@ from decimal import Decimal
 
 import pytest
 
-from bot.core.content.drafts import Draft, SourceItem
+from bot.core.content.drafts import Brief, Draft, SourceItem
 from bot.core.errors import Fatal, SourceUnreadable, WriterFailed
+from bot.core.model import Tweet
 from bot.core.posting.post import Post
 from bot.core.spending.limits import Limits
 from bot.core.spending.usage import ModelUsage
 from bot.core.states import Mode, Origin, SlotStatus, TweetStatus
-from bot.engine.content.preparing import Brief, Prepared, take_posts, write_draft
+from bot.engine.content.keeping import take_posts
+from bot.engine.content.preparing import write_draft
 from bot.engine.content.writing_ahead import prepare_next
 from bot.engine.learning.planning import ensure_plan, fill_schedule
 from bot.engine.leasing import leased
@@ -26,13 +28,13 @@ HOURS = 3600
 MODEL = ModelUsage(model="gpt-5-mini", input_tokens=1000, output_tokens=100)
 
 
-def write(world: World, topic: str | None = None) -> Prepared | Outcome:
+def write(world: World, topic: str | None = None) -> Tweet | Outcome:
     with world.manager.transaction() as tx:
         plan = tx.profiles.active_plan(world.profile_id)
     return write_draft(world.context, Brief(plan=plan, topic=topic))
 
 
-def take(world: World, *texts: str) -> Prepared | Outcome:
+def take(world: World, *texts: str) -> Tweet | Outcome:
     return take_posts(world.context, [Post(text=text) for text in texts], topic="tides")
 
 
@@ -120,9 +122,8 @@ def test_a_draft_left_over_from_a_missed_slot_serves_the_next(world: World) -> N
 
 def test_a_draft_names_where_it_comes_from(world: World) -> None:
     outcome = write(world, topic="tides")
-    assert isinstance(outcome, Prepared)
     (row,) = world.tweets()
-    assert outcome.tweet == row
+    assert outcome == row
     assert (row.origin, row.slot_id, row.topic, row.writer) == (Origin.MANUAL, None, "tides", "plain")
     assert row.source is not None
     assert (row.source.id, row.text) == ("note-0", "Fact number 0 about the sea.")
@@ -142,7 +143,7 @@ def test_in_review_a_draft_awaits_approval(world: World) -> None:
 
 def test_a_draft_that_the_guard_refuses_is_written_again_with_its_complaints(world: World) -> None:
     saying(world, "too long " * 60, "short enough")
-    assert isinstance(write(world), Prepared)
+    assert isinstance(write(world), Tweet)
     first, second = world.writer.asked
     assert first.feedback == ()
     assert ["over 280" in one for one in second.feedback] == [True]
@@ -170,10 +171,8 @@ def test_the_writer_is_told_the_fifty_newest_texts(world: World) -> None:
     assert set(request.avoid) <= {f"text {number}" for number in range(52)}
 
 
-@pytest.mark.parametrize(("days", "kind"), [(29, Outcome), (31, Prepared)])
-def test_a_text_is_a_duplicate_for_thirty_days(
-    world: World, days: int, kind: type[Outcome | Prepared]
-) -> None:
+@pytest.mark.parametrize(("days", "kind"), [(29, Outcome), (31, Tweet)])
+def test_a_text_is_a_duplicate_for_thirty_days(world: World, days: int, kind: type[Outcome | Tweet]) -> None:
     world.slot(0, "said before")
     world.engine.tick(world.profile)
     world.change("UPDATE tweets SET created_at = posted_at, updated_at = posted_at")
@@ -190,7 +189,7 @@ def test_a_source_without_items_gives_no_draft(world: World) -> None:
 
 def test_only_a_sources_own_address_may_be_linked(world: World) -> None:
     saying(world, "see https://example.org/made-up", "without a link")
-    assert isinstance(write(world), Prepared)
+    assert isinstance(write(world), Tweet)
     assert [row.text for row in world.tweets()] == ["without a link"]
     assert "https://example.org/made-up" in world.writer.asked[1].feedback[0]
 
@@ -200,7 +199,7 @@ def test_a_draft_without_a_source_may_link_nowhere(world: World, monkeypatch: py
     monkeypatch.setattr(
         world.writer, "write", lambda _request: Draft(text=next(drafts), source=None, writer="plain")
     )
-    assert isinstance(write(world), Prepared)
+    assert isinstance(write(world), Tweet)
     assert [(row.text, row.source) for row in world.tweets()] == [("without a link", None)]
     assert world.rows("SELECT reason FROM decisions") == [("written by plain",)]
 
@@ -232,7 +231,7 @@ def test_a_slots_draft_is_written_where_the_limit_opens_within_its_tolerance(wor
 def test_one_text_is_a_post(world: World) -> None:
     outcome = take(world, "  mine  ")
     (row,) = world.tweets()
-    assert outcome == Prepared(tweet=row)
+    assert outcome == row
     assert (row.text, row.writer, row.topic, row.thread_id, row.part) == (
         "mine",
         "operator",
@@ -249,11 +248,11 @@ def test_one_text_is_a_post(world: World) -> None:
 def test_more_texts_are_a_thread(world: World) -> None:
     outcome = take(world, "one", "two", "three")
     rows = world.tweets()
-    assert outcome.tweet is not None
+    assert isinstance(outcome, Tweet)
     assert [(row.text, row.part, row.thread_id) for row in rows] == [
-        ("one", 1, outcome.tweet.id),
-        ("two", 2, outcome.tweet.id),
-        ("three", 3, outcome.tweet.id),
+        ("one", 1, outcome.id),
+        ("two", 2, outcome.id),
+        ("three", 3, outcome.id),
     ]
     assert len({row.idempotency_key for row in rows}) == 3
     assert {row.topic for row in rows} == {"tides"}
@@ -279,7 +278,7 @@ def test_texts_that_break_a_rule_are_refused_whole(
 
 
 def test_a_person_may_link_what_they_like(world: World) -> None:
-    assert isinstance(take(world, "see https://example.org"), Prepared)
+    assert isinstance(take(world, "see https://example.org"), Tweet)
 
 
 # What a model costs.
@@ -300,7 +299,7 @@ def test_a_model_call_is_reserved_at_the_most_it_may_take(world: World) -> None:
         return asked(request)  # type: ignore[arg-type]  # passed on
 
     world.writer.write = write_and_look  # type: ignore[method-assign,assignment]  # this world's alone
-    assert isinstance(write(world), Prepared)
+    assert isinstance(write(world), Tweet)
     assert ledger(world) == [("settled", 1100, Decimal("0.000450"), "POST /v1/chat/completions")]
 
 
@@ -342,7 +341,7 @@ def test_no_model_is_asked_beyond_its_tokens(world: World) -> None:
         ("wait", "prepare", "tokens_day", world.profile_id)
     ]
     world.engine = with_caps(world, Limits(tokens_day=1200, posts_24h=None))
-    assert isinstance(write(world), Prepared)
+    assert isinstance(write(world), Tweet)
 
 
 @pytest.mark.parametrize(("budget", "link"), [("0.199", False), ("0.200", True)])

@@ -91,7 +91,6 @@ def test_without_a_profile_status_shows_a_verdict_and_nothing_else(world: World)
         None,
         now=NOON,
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert (report.as_of, report.profile, report.posts_per_day, report.open) == (NOON, None, None, {})
     assert (report.last_post, report.next_slot, report.last_decision) == (None, None, None)
@@ -110,7 +109,6 @@ def test_status_shows_how_a_profile_stands(world: World) -> None:
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert report.profile == world.profile
     assert report.posts_per_day == 4
@@ -135,7 +133,6 @@ def test_a_paused_profile_waits_for_resume_and_for_nothing_else(
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert report.verdict == Wait(
         until=None,
@@ -158,7 +155,6 @@ def test_status_counts_what_exists_and_is_not_shown_apart_from_what_is_still_wai
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert (report.unseen, report.open) == (1, {"unknown": 3})
 
@@ -172,7 +168,6 @@ def test_status_of_a_profile_with_nothing_yet_is_empty(world: World) -> None:
         world.profile,
         now=NOON,
         mode=Mode.AUTO,
-        patience=timedelta(minutes=2),
     )
     assert (report.posts_per_day, report.last_post, report.next_slot, report.last_decision) == (
         None,
@@ -216,7 +211,7 @@ def recorder(world: World, kind: DecisionKind) -> tuple[DecisionRecorder, list[D
 def test_a_verdict_becomes_a_row_with_all_that_it_saw(world: World) -> None:
     profile, about = world.profile, tweet(slot_id=slot(NOON, 5).id)
     decisions, rows = recorder(world, DecisionKind.PUBLISH)
-    decisions.weighed(WAITS, slot_id=about.slot_id, tweet_id=about.id)
+    decisions.weighed(WAITS, about=about)
     assert rows[0] == DecisionRecord(
         at=NOON,
         kind="publish",
@@ -235,18 +230,18 @@ def test_a_verdict_becomes_a_row_with_all_that_it_saw(world: World) -> None:
 
 def test_an_outcome_beside_the_verdict_says_what_it_would_have_been(world: World) -> None:
     decisions, rows = recorder(world, DecisionKind.PUBLISH)
-    decisions.weighed(WAITS, ruling=Ruling.DRY_RUN)
+    decisions.would(WAITS)
     (row,) = rows
     assert (row.verdict, row.reason, row.slot_id, row.tweet_id) == ("dry_run", "would wait: full", None, None)
 
 
-def test_a_note_names_its_slot_or_that_of_its_tweet(world: World) -> None:
+def test_a_note_names_a_slot_or_a_tweet_with_its_slot(world: World) -> None:
     profile, about, other = world.profile, tweet(slot_id=slot(NOON, 5).id), slot(NOON, 6)
     decisions, rows = recorder(world, DecisionKind.PLAN)
-    decisions.note(Ruling.MOVED, "late", tweet=about, until=NOON + HOUR)
-    decisions.note(Ruling.MOVED, "late", tweet=about, slot=other)
+    decisions.note(Ruling.MOVED, "late", about=about, until=NOON + HOUR)
+    decisions.note(Ruling.MOVED, "late", about=other)
     decisions.note(Ruling.NOTHING, "idle")
-    row, both, neither = rows
+    row, empty, neither = rows
     assert row == DecisionRecord(
         at=NOON,
         kind="plan",
@@ -257,7 +252,7 @@ def test_a_note_names_its_slot_or_that_of_its_tweet(world: World) -> None:
         slot_id=about.slot_id,
         tweet_id=about.id,
     )
-    assert (both.slot_id, both.tweet_id) == (other.id, about.id)
+    assert (empty.slot_id, empty.tweet_id) == (other.id, None)
     assert (neither.slot_id, neither.tweet_id, neither.until) == (None, None, None)
 
 

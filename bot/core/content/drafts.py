@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Self
 
-from bot.core.model import Source
+from bot.core.model import Plan, Slot, SlotId, Source
 from bot.core.spending.usage import ModelUsage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Brief:
+    """What a draft is wanted for: a slot of a plan, or a person's wish about a topic."""
+
+    plan: Plan | None = None
+    slot: Slot | None = None
+    topic: str | None = None
+
+    @property
+    def slot_id(self) -> SlotId | None:
+        """The slot's id, if the draft is for one."""
+        return self.slot.id if self.slot else None
+
+    def latest(self, *, now: datetime) -> datetime:
+        """Until when posting it makes sense."""
+        if self.slot is None:
+            return now
+        return self.slot.due_at + (self.plan.late_tolerance if self.plan else timedelta(0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +62,10 @@ class DraftRequest:
     avoid: tuple[str, ...] = ()
     include_link: bool = False
     feedback: tuple[str, ...] = ()
+
+    def after(self, text: str, complaints: Sequence[str]) -> Self:
+        """The same once more, after a try that the guard refused."""
+        return replace(self, avoid=(text, *self.avoid), feedback=tuple(complaints))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,15 +12,43 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.core.codes import ErrorCode
-from bot.core.model import LivePost, Slot, SlotId, Tweet
+from bot.core.content.drafts import Brief, Draft
+from bot.core.model import LivePost, Profile, Slot, SlotId, Tweet, TweetId
+from bot.core.posting.post import Post
 from bot.core.posting.settling import ADOPTED, DUPLICATE, DUPLICATE_REFUSED, UNSEEN, exists
-from bot.core.states import SlotStatus, TweetStatus, check_transition
+from bot.core.states import Mode, Origin, SlotStatus, TweetStatus, check_transition
 
 
 def moved(slot: Slot, status: SlotStatus, *, reason: str | None = None) -> Slot:
     """The slot in another state, with the reason for it where there is one."""
     check_transition(slot.status, status)
     return replace(slot, status=status, reason=reason)
+
+
+def drafted(tweet_id: TweetId, profile: Profile, draft: Draft, text: str, brief: Brief) -> Tweet:
+    """A tweet's first state: a person sees it first where the profile's mode says so.
+
+    Args:
+        tweet_id: a new one.
+        profile: whose it is.
+        draft: where it comes from.
+        text: the draft's, as the guard let it pass.
+        brief: what it is for.
+    """
+    post = Post(text=text)
+    return Tweet(
+        id=tweet_id,
+        profile_id=profile.id,
+        idempotency_key=str(tweet_id),
+        text=post.text,
+        fingerprint=post.fingerprint,
+        status=TweetStatus.AWAITING_APPROVAL if profile.mode is Mode.REVIEW else TweetStatus.DRAFTED,
+        slot_id=brief.slot_id,
+        origin=Origin.SLOT if brief.slot else Origin.MANUAL,
+        topic=brief.topic,
+        source=draft.source,
+        writer=draft.writer,
+    )
 
 
 def assigned(tweet: Tweet, slot_id: SlotId) -> Tweet:

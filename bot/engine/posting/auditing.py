@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,8 +16,8 @@ from bot.core.states import TweetStatus
 from bot.engine.context import ProfileContext
 from bot.engine.leasing import leased
 from bot.engine.posting.threads import break_thread
-from bot.engine.spending.limits_agent import READ_POSTS, READ_TIMELINE
-from bot.engine.spending.paid_reads import PaidRead, buy_posts
+from bot.engine.spending.limits_agent import READ_POSTS
+from bot.engine.spending.paid_reads import PaidRead, buy_posts, buy_timeline
 from bot.ports import Transaction
 
 EVERY = timedelta(hours=20)
@@ -38,10 +38,25 @@ class Audit:
     findings: Findings
     deleted: tuple[str, ...] = ()
 
+    @property
+    def numbers(self) -> Mapping[str, Sequence[str]]:
+        """The ids of all that differs, by what is wrong with them."""
+        return {
+            "missing": [str(tweet.x_tweet_id) for tweet in self.findings.missing],
+            "foreign": list(self.findings.foreign),
+            "edited": [str(tweet_id) for tweet_id in self.findings.edited],
+            "deleted": list(self.deleted),
+        }
+
+    @property
+    def clean(self) -> bool:
+        """Whether X and the tables agree."""
+        return not any(self.numbers.values())
+
 
 def audit_if_due(context: ProfileContext) -> Audit | None:
     """Audits when the last one is most of a day old."""
-    last = _last_audit(context)
+    last = _last_audited(context)
     if last is not None and context.clock.now() - last < EVERY:
         return None
     return audit(context)
@@ -49,12 +64,12 @@ def audit_if_due(context: ProfileContext) -> Audit | None:
 
 def next_audit(context: ProfileContext) -> datetime:
     """When the next audit is due: some time after the last, soon where it found nothing out."""
-    last = _last_audit(context)
+    last = _last_audited(context)
     soon = context.clock.now() + TRY_AGAIN
     return soon if last is None else max(last + EVERY, soon)
 
 
-def _last_audit(context: ProfileContext) -> datetime | None:
+def _last_audited(context: ProfileContext) -> datetime | None:
     with context.database.transaction() as tx:
         rows = tx.decisions.last(context.profile.id, limit=50, kinds=(DecisionKind.AUDIT,))
     done = [row.last_at or row.at for row in rows if row.verdict in {Ruling.CLEAN, Ruling.DIFFERS}]
@@ -73,24 +88,17 @@ def audit(context: ProfileContext) -> Audit | None:
     with context.database.transaction() as tx:
         rows = tx.tweets.last_live(context.profile.id, limit=2 * most)
     findings = compare(rows, timeline.posts, complete=timeline.complete, now=now)
-    gone = _remove(context, _confirm_gone(context, findings.missing))
+    gone = _remove_gone(context, _confirm_gone(context, findings.missing))
     done = Audit(findings=findings, deleted=tuple(tweet.x_tweet_id or "" for tweet in gone))
-    _record(context, done, now)
+    _record_audit(context, done, now)
     return done
 
 
 def _read_timeline(context: ProfileContext, ours: Sequence[int], most: int) -> Timeline | None:
     """Reads as far as our own posts should reach; and all the way where others' stand between them."""
-    x_user_id = context.profile.x_user_id
-    if x_user_id is None:
-        return None
     timeline = None
     for posts in (min(most, len(ours) + FOREIGN_ROOM), most):
-        longer = buy_posts(
-            context,
-            PaidRead(kind=DecisionKind.AUDIT, endpoint=READ_TIMELINE, price="own_post_read", units=posts),
-            partial(context.x.timeline, x_user_id, limit=posts),
-        )
+        longer = buy_timeline(context, DecisionKind.AUDIT, posts=posts)
         timeline = longer or timeline
         if longer is None or longer.complete or posts == most or _reaches(longer, ours):
             break
@@ -122,11 +130,8 @@ def _confirm_gone(context: ProfileContext, missing: tuple[Tweet, ...]) -> tuple[
     for start in range(0, len(missing), LOOKUP_PAGE):
         some = missing[start : start + LOOKUP_PAGE]
         ids = [tweet.x_tweet_id for tweet in some if tweet.x_tweet_id]
-        found = buy_posts(
-            context,
-            PaidRead(kind=DecisionKind.AUDIT, endpoint=READ_POSTS, price="post_read", units=len(ids)),
-            partial(context.x.lookup, ids),
-        )
+        wanted = PaidRead(kind=DecisionKind.AUDIT, endpoint=READ_POSTS, price="post_read", units=len(ids))
+        found = buy_posts(context, wanted, partial(context.x.lookup, ids))
         if found is None:
             break
         alive = {post.x_tweet_id for post in found.posts}
@@ -134,7 +139,7 @@ def _confirm_gone(context: ProfileContext, missing: tuple[Tweet, ...]) -> tuple[
     return tuple(gone)
 
 
-def _remove(context: ProfileContext, gone: Sequence[Tweet]) -> Sequence[Tweet]:
+def _remove_gone(context: ProfileContext, gone: Sequence[Tweet]) -> Sequence[Tweet]:
     """Takes what was removed on X out of the tables; returns what was taken.
 
     Only under the lease: a tick beside this one may be about to answer the very post. Without it the
@@ -159,20 +164,13 @@ def _remove_leased(context: ProfileContext, lease: Lease, gone: Sequence[Tweet])
     return still
 
 
-def _record(context: ProfileContext, done: Audit, now: datetime) -> None:
-    findings = done.findings
-    numbers = {
-        "missing": [str(tweet.x_tweet_id) for tweet in findings.missing],
-        "foreign": list(findings.foreign),
-        "edited": [str(tweet_id) for tweet_id in findings.edited],
-        "deleted": list(done.deleted),
-    }
-    clean = not any(numbers.values())
+def _record_audit(context: ProfileContext, done: Audit, now: datetime) -> None:
     ruling, reason = Ruling.CLEAN, "X and the tables agree"
-    if not clean:
+    if not done.clean:
         ruling = Ruling.DIFFERS
-        reason = ", ".join(f"{len(ids)} {name}" for name, ids in numbers.items() if ids)
-    with context.database.transaction() as tx:
-        context.decisions(tx, DecisionKind.AUDIT, now=now).note(ruling, reason, numbers=numbers)
-    log = context.log.info if clean else context.log.warning
-    log("audit_done", profile=context.profile.handle, **{name: len(ids) for name, ids in numbers.items()})
+        reason = ", ".join(f"{len(ids)} {name}" for name, ids in done.numbers.items() if ids)
+    with context.deciding(DecisionKind.AUDIT, now=now) as decisions:
+        decisions.note(ruling, reason, numbers=done.numbers)
+    log = context.log.info if done.clean else context.log.warning
+    counts = {name: len(ids) for name, ids in done.numbers.items()}
+    log("audit_done", profile=context.profile.handle, **counts)

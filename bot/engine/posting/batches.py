@@ -15,25 +15,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core.codes import DecisionKind
-from bot.core.errors import BotError, OutcomeUnknown, ServiceError
-from bot.core.model import Made, Posted, ProfileId, Ready, Tweet
+from bot.core.errors import BotError, OutcomeUnknown
+from bot.core.model import DecisionRecord, Made, Posted, ProfileId, Ready, TweetId
 from bot.core.posting.post import post_of
 from bot.core.posting.snowflakes import newest_believed
-from bot.core.spending.limits import CREATE_POST, Allow, decide
+from bot.core.spending.limits import CREATE_POST, Allow, Verdict, Wanted, decide
 from bot.core.spending.tally import Tally
 from bot.core.states import Mode
 from bot.engine.context import ProfileContext, Services
-from bot.engine.decisions import weighed
 from bot.engine.leasing import give_back
 from bot.engine.outcomes import Outcome, OutcomeKind
 from bot.engine.posting.publishing import call
-from bot.engine.posting.recording import Intent, record
+from bot.engine.posting.recording import Answer, Intent, record, tell_drift, tell_posted
 from bot.ports import Transaction
 
 # Answers that come within so many seconds of another are recorded together.
 TOGETHER = 0.1
-
-Answer = Posted | ServiceError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,15 +65,15 @@ def publish_ready(
             intents = _intend_all(services, some)
             yield from ((context, None) for context in some if context.profile.id not in intents)
             whose = {context.profile.id: context for context in some}
-            pending |= {calls.submit(_send, whose[one], intent) for one, intent in intents.items()}
+            pending |= {calls.submit(_call_x, whose[one], intent) for one, intent in intents.items()}
         elif pending:
-            answered = _answered(pending)
+            answered = _wait_for_answers(pending)
             pending -= answered
             for sent, outcome in _record_all(services, [future.result() for future in answered]):
                 yield sent.context, outcome
 
 
-def _send(context: ProfileContext, intent: Intent) -> Sent:
+def _call_x(context: ProfileContext, intent: Intent) -> Sent:
     try:
         answer: Answer = call(context, intent)
     except Exception as error:
@@ -86,7 +83,7 @@ def _send(context: ProfileContext, intent: Intent) -> Sent:
     return Sent(context=context, intent=intent, answer=answer)
 
 
-def _answered(pending: AbstractSet[Future[Sent]]) -> AbstractSet[Future[Sent]]:
+def _wait_for_answers(pending: AbstractSet[Future[Sent]]) -> AbstractSet[Future[Sent]]:
     """The calls that have ended, the first of them and those that end soon after it."""
     wait(pending, return_when=FIRST_COMPLETED)
     return wait(pending, timeout=TOGETHER).done
@@ -99,7 +96,8 @@ def _intend_all(services: Services, contexts: Sequence[ProfileContext]) -> Mappi
         return {}
     try:
         with services.database.transaction() as tx:
-            return _Batch(services=services, contexts=free, tx=tx).intend()
+            tx.ledger.lock()
+            return _Batch(services=services, contexts=free, tx=tx, now=services.clock.now()).intend()
     except BotError as error:
         services.log.warning("batch_left_to_ticks", code=error.code, error=error.line, profiles=len(free))
     except Exception:
@@ -110,86 +108,75 @@ def _intend_all(services: Services, contexts: Sequence[ProfileContext]) -> Mappi
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Batch:
-    """The transaction in which a batch is weighed and intended."""
+    """The transaction in which a batch is weighed and intended, under the ledger's lock."""
 
     services: Services
     contexts: Mapping[ProfileId, ProfileContext]
     tx: Transaction
+    now: datetime
 
     def intend(self) -> Mapping[ProfileId, Intent]:
         """Writes the intents of all that is ready and may be posted."""
-        tx = self.tx
-        tx.ledger.lock()
-        now = self.services.clock.now()
-        claimed = self._claim(now)
-        intents = self._weigh(claimed, now) if claimed else {}
+        claimed = self._claim()
+        intents = self._weigh(claimed) if claimed else {}
         idle = [ready.lease for one, ready in claimed.items() if one not in intents]
         if idle:
-            tx.leases.release_all(idle)
-        known = {one: newest_believed(claimed[one].known) for one in intents}
-        return self._write(intents, known, now) if intents else {}
+            self.tx.leases.release_all(idle)
+        after = {intent.tweet.id: newest_believed(claimed[one].known) for one, intent in intents.items()}
+        return self._write(intents, after) if intents else {}
 
-    def _claim(self, now: datetime) -> Mapping[ProfileId, Ready]:
+    def _claim(self) -> Mapping[ProfileId, Ready]:
         settings, clock = self.services.settings, self.services.clock
         claimed = self.tx.sending.claim(
             list(self.contexts),
             holder=settings.holder,
             asked_at=clock.monotonic(),
             lasts=settings.lease_time,
-            now=now,
+            now=self.now,
         )
         for ready in claimed[:1]:
-            clock.agree(ready.lease.began, since=now)
+            clock.agree(ready.lease.began, since=self.now)
         return {ready.lease.profile_id: ready for ready in claimed}
 
-    def _weigh(self, claimed: Mapping[ProfileId, Ready], now: datetime) -> Mapping[ProfileId, Intent]:
+    def _weigh(self, claimed: Mapping[ProfileId, Ready]) -> Mapping[ProfileId, Intent]:
         """The intents that limits allow, each weighed after what those before it reserve."""
         tx, agent = self.tx, self.services.limits
-        usages = agent.usages(tx, list(claimed), now)
+        usages = agent.usages(tx, list(claimed), self.now)
         reserved = Tally()
         intents = {}
         for profile_id, ready in claimed.items():
             wanted = agent.want_post(tx, ready.tweet.text, spaced=True)
-            usage = reserved.onto(usages[profile_id], now)
-            verdict = decide(usage, agent.limits_with(tx, ready.plan), now, wanted)
-            if not isinstance(verdict, Allow):
-                continue
-            reserved = reserved.plus(usage.app_id, wanted)
-            intents[profile_id] = Intent(
-                lease=ready.lease,
-                tweet=ready.tweet,
-                call=agent.call(wanted, profile_id=profile_id, now=now, tweet_id=ready.tweet.id),
-                verdict=verdict,
-                post=post_of(ready.tweet),
-            )
+            usage = reserved.onto(usages[profile_id], self.now)
+            verdict = decide(usage, agent.limits_with(tx, ready.plan), self.now, wanted)
+            if isinstance(verdict, Allow):
+                reserved = reserved.plus(usage.app_id, wanted)
+                intents[profile_id] = self._intent(ready, wanted, verdict)
         return intents
 
+    def _intent(self, ready: Ready, wanted: Wanted, verdict: Verdict) -> Intent:
+        tweet, profile_id = ready.tweet, ready.lease.profile_id
+        return Intent(
+            lease=ready.lease,
+            tweet=tweet,
+            call=self.services.limits.call(wanted, profile_id=profile_id, now=self.now, tweet_id=tweet.id),
+            verdict=verdict,
+            post=post_of(tweet),
+        )
+
     def _write(
-        self, intents: Mapping[ProfileId, Intent], known: Mapping[ProfileId, str | None], now: datetime
+        self, intents: Mapping[ProfileId, Intent], after: Mapping[TweetId, str | None]
     ) -> Mapping[ProfileId, Intent]:
-        tx = self.tx
-        sending = tx.sending.begin(
-            {intent.tweet.id: intent.lease for intent in intents.values()},
-            {intent.tweet.id: known[one] for one, intent in intents.items()},
-            now=now,
-        )
-        tx.ledger.reserve_all([intent.call for intent in intents.values()])
-        tx.decisions.record_new(
-            [
-                replace(
-                    weighed(
-                        intent.verdict,
-                        kind=DecisionKind.PUBLISH,
-                        profile=self.contexts[one].profile,
-                        now=now,
-                        tweet_id=intent.tweet.id,
-                    ),
-                    slot_id=intent.tweet.slot_id,
-                )
-                for one, intent in intents.items()
-            ]
-        )
+        """Saves the intents; gives them back with their tweets as they are now."""
+        leases = {intent.tweet.id: intent.lease for intent in intents.values()}
+        sending = self.tx.sending.begin(leases, after, now=self.now)
+        self.tx.ledger.reserve_all([intent.call for intent in intents.values()])
+        self.tx.decisions.record_new([self._decision(intent) for intent in intents.values()])
         return {one: replace(intent, tweet=sending[intent.tweet.id]) for one, intent in intents.items()}
+
+    def _decision(self, intent: Intent) -> DecisionRecord:
+        context = self.contexts[intent.lease.profile_id]
+        decisions = context.decisions(self.tx, DecisionKind.PUBLISH, now=self.now)
+        return decisions.weighing(intent.verdict, about=intent.tweet)
 
 
 def _record_all(services: Services, answered: Sequence[Sent]) -> Iterator[tuple[Sent, Outcome | None]]:
@@ -233,34 +220,21 @@ def _save_made(services: Services, tx: Transaction, made: Sequence[Sent]) -> Map
     now = services.clock.now()
     by_tweet = {sent.intent.tweet.id: sent for sent in made}
     answers = {one: sent.answer for one, sent in by_tweet.items() if isinstance(sent.answer, Posted)}
-    posted = tx.sending.made([_made(by_tweet[one].intent, answers[one]) for one in answers], now=now)
+    posted = tx.sending.made([_as_made(by_tweet[one].intent, answers[one]) for one in answers], now=now)
     rates = {tweet.profile_id: answers[tweet.id].rates for tweet in posted}
     drifts = tx.rates.saw_all(CREATE_POST, rates, now=now)
     for tweet in posted:
-        _tell(by_tweet[tweet.id].context, tweet, drifts[tweet.profile_id])
+        tell_drift(by_tweet[tweet.id].context, drifts[tweet.profile_id])
+        tell_posted(by_tweet[tweet.id].context, tweet)
     return {
-        tweet.profile_id: Outcome(
-            kind=OutcomeKind.POSTED,
-            tweet=tweet,
-            verdict=by_tweet[tweet.id].intent.verdict,
-            cost_usd=by_tweet[tweet.id].intent.call.cost_usd,
-        )
-        for tweet in posted
+        tweet.profile_id: by_tweet[tweet.id].intent.outcome(OutcomeKind.POSTED, tweet) for tweet in posted
     }
 
 
-def _made(intent: Intent, answer: Posted) -> Made:
+def _as_made(intent: Intent, answer: Posted) -> Made:
     return Made(
         tweet_id=intent.tweet.id,
         x_tweet_id=answer.x_tweet_id,
         call_id=intent.call.id,
         fencing=intent.lease.fencing,
-    )
-
-
-def _tell(context: ProfileContext, tweet: Tweet, drift: Mapping[str, int]) -> None:
-    for window, units in drift.items():
-        context.log.warning("usage_drift", window=window, units=units, profile=context.profile.handle)
-    context.log.info(
-        "tweet_posted", tweet=str(tweet.id), x_tweet_id=tweet.x_tweet_id, profile=context.profile.handle
     )

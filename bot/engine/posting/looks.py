@@ -8,7 +8,7 @@ from datetime import datetime
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.model import LivePost, Timeline, Tweet
 from bot.core.posting import lifecycle
-from bot.core.posting.settling import Absence, exists, is_over, judge_absence, pause_after
+from bot.core.posting.settling import Absence, covers, exists, is_over, judge_absence, match, pause_after
 from bot.core.states import CallState, SlotStatus
 from bot.engine.context import ProfileContext
 from bot.engine.posting.threads import break_thread, open_next_part
@@ -25,12 +25,26 @@ class Look:
     tweet: Tweet
     now: datetime
 
-    def note(self, ruling: Ruling, reason: str) -> None:
+    def _note(self, ruling: Ruling, reason: str) -> None:
         """Leaves a decision row."""
         decisions = self.context.decisions(self.tx, DecisionKind.RECONCILE, now=self.now)
-        decisions.note(ruling, reason, tweet=self.tweet)
+        decisions.note(ruling, reason, about=self.tweet)
 
-    def adopt(self, found: LivePost) -> None:
+    def at(self, timeline: Timeline) -> None:
+        """Settles the tweet by what the timeline shows."""
+        known = self.tx.tweets.known_ids([post.x_tweet_id for post in timeline.posts])
+        found = match(self.tweet, [post for post in timeline.posts if post.x_tweet_id not in known])
+        held = match(self.tweet, timeline.posts)
+        if found is not None:
+            self._adopt(found)
+        elif held is not None:
+            self._elsewhere(held)
+        elif not covers(timeline, self.tweet):
+            self._unproven(timeline)
+        else:
+            self._absent()
+
+    def _adopt(self, found: LivePost) -> None:
         """The post exists: the row takes its id."""
         adopted = self.tx.tweets.save(lifecycle.found(self.tweet, found, now=self.now))
         for call in self.tx.ledger.of_tweet(self.tweet.id):
@@ -38,12 +52,12 @@ class Look:
             self.tx.rates.count_unheard(call)
         finish_slot(self.tx, adopted, SlotStatus.DONE)
         open_next_part(self.tx, adopted)
-        self.note(Ruling.ADOPTED, f"found on the timeline as {found.x_tweet_id}")
+        self._note(Ruling.ADOPTED, f"found on the timeline as {found.x_tweet_id}")
         self.context.log.info("tweet_adopted", tweet=str(self.tweet.id), x_tweet_id=found.x_tweet_id)
 
-    def unproven(self, timeline: Timeline) -> None:
+    def _unproven(self, timeline: Timeline) -> None:
         """The text was not there, which says nothing."""
-        self.note(
+        self._note(
             Ruling.UNKNOWN,
             "the timeline is longer than one read shows"
             if timeline.whole
@@ -55,7 +69,7 @@ class Look:
     def tell_unseen(self) -> Tweet:
         """From here on nothing new waits for a text that X says is there and doesn't show."""
         unseen = self.tx.tweets.save(lifecycle.unseen(self.tweet))
-        self.note(
+        self._note(
             Ruling.UNSEEN,
             "X calls it a duplicate, but its timeline does not show it: it counts as posted and is looked "
             "for ever more seldom for a day; nothing new waits for it any more",
@@ -65,7 +79,7 @@ class Look:
         )
         return unseen
 
-    def absent(self) -> None:
+    def _absent(self) -> None:
         """The text was not there, by a read that would have shown it."""
         absence = judge_absence(self.tweet, now=self.now, delay=self.context.settings.settle_delay)
         if absence is Absence.RESEND:
@@ -76,16 +90,16 @@ class Look:
             counted = absence is Absence.COUNTS
             looked = self.tx.tweets.save(self._looked_for(absent=counted))
             if counted and looked.absent_reads == 1:
-                self.note(Ruling.UNKNOWN, "not on the timeline yet")
+                self._note(Ruling.UNKNOWN, "not on the timeline yet")
 
-    def elsewhere(self, found: LivePost) -> None:
+    def _elsewhere(self, found: LivePost) -> None:
         """The text is there, under an id that another row holds: it is neither adopted nor absent."""
         if self.end_if_over():
             return
         looked = self._looked_for()
         if not exists(looked):
             looked = lifecycle.called_duplicate(looked)
-            self.note(
+            self._note(
                 Ruling.UNKNOWN, f"on the timeline as {found.x_tweet_id}, which another tweet has already"
             )
         self.tx.tweets.save(looked)
@@ -110,7 +124,7 @@ class Look:
     def _resend(self) -> None:
         self._close_calls(CallState.RELEASED)
         self.tx.tweets.save(lifecycle.to_resend(self.tweet, now=self.now))
-        self.note(Ruling.RESEND, "stayed absent from the timeline over two looks")
+        self._note(Ruling.RESEND, "stayed absent from the timeline over two looks")
         self.context.log.info("tweet_absent", tweet=str(self.tweet.id), next="resend")
 
     def _give_up(self) -> None:
@@ -121,7 +135,7 @@ class Look:
         reason = failed.reason or ""
         finish_slot(self.tx, failed, SlotStatus.SKIPPED, reason=reason)
         break_thread(self.tx, failed)
-        self.note(Ruling.FAILED, f"{reason}: it stays counted as posted" if counted else reason)
+        self._note(Ruling.FAILED, f"{reason}: it stays counted as posted" if counted else reason)
         self.context.log.warning("tweet_failed", tweet=str(self.tweet.id), reason=reason)
 
     def _close_calls(self, state: CallState) -> None:

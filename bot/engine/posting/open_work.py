@@ -39,6 +39,13 @@ class OpenWork:
         """Whether there is nothing to do."""
         return not (self.overdue or self.claimed or self.open)
 
+    @property
+    def next_attempt(self) -> datetime | None:
+        """When something that was tried before is tried again."""
+        return min(
+            (one.next_attempt_at for one in self.open if one.next_attempt_at is not None), default=None
+        )
+
 
 def gather(context: ProfileContext) -> OpenWork:
     """Reads what is open, in one transaction."""
@@ -48,16 +55,16 @@ def gather(context: ProfileContext) -> OpenWork:
         claimed = tx.slots.claimed(context.profile.id)
         on_their_way = {slot.id for slot in claimed}
         coming = tx.slots.upcoming(context.profile.id, after=now, before=now + timedelta(days=7), limit=1)
-        return OpenWork(
-            now=now,
-            plan=plan,
-            overdue=tx.slots.overdue(context.profile.id, now=now),
-            claimed=claimed,
-            open=[
-                tweet for tweet in tx.tweets.open(context.profile.id) if is_on_its_way(tweet, on_their_way)
-            ],
-            next_due=coming[0].due_at if coming else None,
-        )
+        overdue = tx.slots.overdue(context.profile.id, now=now)
+        tried = tx.tweets.open(context.profile.id)
+    return OpenWork(
+        now=now,
+        plan=plan,
+        overdue=overdue,
+        claimed=claimed,
+        open=[tweet for tweet in tried if is_on_its_way(tweet, on_their_way)],
+        next_due=coming[0].due_at if coming else None,
+    )
 
 
 def give_up_late(context: ProfileContext, work: OpenWork) -> OpenWork:
@@ -75,10 +82,8 @@ def miss(context: ProfileContext, work: OpenWork, slot: Slot, reason: str) -> No
     """Lets a slot expire whose moment has passed; its draft waits for another."""
     with context.database.transaction() as tx:
         move_slot(tx, slot.id, SlotStatus.EXPIRED, reason=reason)
-        tweet = tx.tweets.of_slot(slot.id)
-        context.decisions(tx, DecisionKind.PUBLISH, now=work.now).note(
-            Ruling.EXPIRED, reason, slot=slot, tweet=tweet
-        )
+        about = tx.tweets.of_slot(slot.id) or slot
+        context.decisions(tx, DecisionKind.PUBLISH, now=work.now).note(Ruling.EXPIRED, reason, about=about)
     context.log.warning("slot_missed", slot=str(slot.id), due_at=slot.due_at, reason=reason)
 
 
@@ -100,5 +105,5 @@ def _end_late(context: ProfileContext, work: OpenWork, tweet: Tweet) -> None:
         if not moves:
             break_thread(tx, tx.tweets.save(failed(tx.tweets.lock(tweet.id), "too_late")))
         context.decisions(tx, DecisionKind.PUBLISH, now=work.now).note(
-            Ruling.MOVED if moves else Ruling.EXPIRED, "too late for its slot", tweet=tweet
+            Ruling.MOVED if moves else Ruling.EXPIRED, "too late for its slot", about=tweet
         )

@@ -8,16 +8,18 @@ from datetime import timedelta
 from decimal import Decimal
 
 from bot.core.codes import DecisionKind, Ruling
+from bot.core.content.drafts import Brief
 from bot.core.model import Lease, Profile, Tweet
 from bot.core.posting.lifecycle import approved, rejected
 from bot.core.posting.post import Post
 from bot.core.states import Mode, TweetStatus
-from bot.engine.content.preparing import Brief, Prepared, take_posts, write_draft
+from bot.engine.content.keeping import take_posts
+from bot.engine.content.preparing import write_draft
 from bot.engine.context import ProfileContext
 from bot.engine.leasing import leased
 from bot.engine.outcomes import Outcome, OutcomeKind
-from bot.engine.posting.posting_engine import PostingEngine, publish_thread, settle
-from bot.engine.posting.publishing import dry_run
+from bot.engine.posting.posting_engine import PostingEngine, settle
+from bot.engine.posting.publishing import dry_run, publish_thread
 from bot.engine.posting.reconciling import Unsettled, unsettled
 from bot.engine.posting.threads import break_thread
 from bot.engine.stopwatch import Stopwatch
@@ -62,30 +64,52 @@ def post_once(engine: PostingEngine, profile: Profile, wish: Wish, *, watch: Sto
     Raises:
         BotError: it could not even be decided.
     """
-    context = engine.context(profile)
-    obstacle = _obstacle(context, say)
-    if obstacle is not None and not (wish.queue and profile.mode is Mode.AUTO):
-        return obstacle
-    with watch.measure("prepare"):
-        say("writing")
-        ready = _prepare(context, wish)
-    if isinstance(ready, Outcome):
-        _record(context, ready)
-        return ready
-    if profile.mode is Mode.REVIEW:
-        outcome = Outcome(kind=OutcomeKind.AWAITING_APPROVAL, reason="review", tweet=ready.tweet)
-    elif profile.mode is Mode.DRY_RUN:
-        with context.database.transaction() as tx:
-            outcome = dry_run(context, tx, ready.tweet, spaced=False)
-    else:
-        tweet = _queued(context, ready.tweet) if wish.queue else ready.tweet
+    return _Fulfilment(context=engine.context(profile), wish=wish, watch=watch, say=say).post()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Fulfilment:
+    """One wish of a person who waits and is told how it goes."""
+
+    context: ProfileContext
+    wish: Wish
+    watch: Stopwatch
+    say: Say
+
+    def post(self) -> Outcome:
+        """Writes, checks and publishes it, or says what keeps it."""
+        obstacle = _obstacle(self.context, self.say)
+        if obstacle is not None and not (self.wish.queue and self.context.profile.mode is Mode.AUTO):
+            return obstacle
+        tweet = self._prepare()
+        if isinstance(tweet, Outcome):
+            _record_outcome(self.context, tweet)
+            return tweet
+        return _conclude(self.context, self._carry_on(tweet, obstacle))
+
+    def _prepare(self) -> Tweet | Outcome:
+        with self.watch.measure("prepare"):
+            self.say("writing")
+            if self.wish.posts:
+                return take_posts(self.context, self.wish.posts, topic=self.wish.topic)
+            with self.context.database.transaction() as tx:
+                plan = tx.profiles.active_plan(self.context.profile.id)
+            return write_draft(self.context, Brief(plan=plan, topic=self.wish.topic))
+
+    def _carry_on(self, tweet: Tweet, obstacle: Outcome | None) -> Outcome:
+        """As far as the profile's mode, and what keeps everything new from going out, let it."""
+        if self.context.profile.mode is Mode.REVIEW:
+            return Outcome(kind=OutcomeKind.AWAITING_APPROVAL, reason="review", tweet=tweet)
+        if self.context.profile.mode is Mode.DRY_RUN:
+            with self.context.database.transaction() as tx:
+                return dry_run(self.context, tx, tweet, spaced=False)
+        if self.wish.queue:
+            tweet = _approve_for_queue(self.context, tweet)
         if obstacle is not None:
-            outcome = replace(obstacle, tweet=tweet)
-        else:
-            with watch.measure("publish"):
-                say("publishing")
-                outcome = _publish(context, tweet)
-    return _settled(context, outcome)
+            return replace(obstacle, tweet=tweet)
+        with self.watch.measure("publish"):
+            self.say("publishing")
+            return _publish_when_free(self.context, tweet)
 
 
 def _settle_all(context: ProfileContext, say: Say) -> Unsettled:
@@ -114,7 +138,7 @@ def _obstacle(context: ProfileContext, say: Say) -> Outcome | None:
             reason="paused",
             detail=f"paused: {context.profile.pause_reason or 'by the operator'}; `resume` lifts it",
         )
-        _record(context, paused)
+        _record_outcome(context, paused)
         return paused
     if _settle_all(context, say).holding_up:
         return Outcome(
@@ -125,13 +149,13 @@ def _obstacle(context: ProfileContext, say: Say) -> Outcome | None:
     return None
 
 
-def _queued(context: ProfileContext, tweet: Tweet) -> Tweet:
+def _approve_for_queue(context: ProfileContext, tweet: Tweet) -> Tweet:
     """Lets the worker post it as soon as caps, budget and spacing allow."""
     with context.database.transaction() as tx:
         return tx.tweets.save(approved(tx.tweets.lock(tweet.id)))
 
 
-def _settled(context: ProfileContext, outcome: Outcome) -> Outcome:
+def _conclude(context: ProfileContext, outcome: Outcome) -> Outcome:
     """The outcome with the rows as they are now; a wish that waits unqueued ends here."""
     if outcome.tweet is None:
         return outcome
@@ -146,20 +170,12 @@ def _settled(context: ProfileContext, outcome: Outcome) -> Outcome:
     return replace(outcome, tweet=tweet, parts=tuple(rows))
 
 
-def _prepare(context: ProfileContext, wish: Wish) -> Prepared | Outcome:
-    if wish.posts:
-        return take_posts(context, wish.posts, topic=wish.topic)
-    with context.database.transaction() as tx:
-        plan = tx.profiles.active_plan(context.profile.id)
-    return write_draft(context, Brief(plan=plan, topic=wish.topic))
-
-
-def _publish(context: ProfileContext, tweet: Tweet) -> Outcome:
+def _publish_when_free(context: ProfileContext, tweet: Tweet) -> Outcome:
     give_up = context.clock.now() + context.settings.lease_time
     while True:
         with leased(context) as lease:
             if lease is not None and not _unsettled(context):
-                return _last_word(context, lease, tweet)
+                return _publish_leased(context, lease, tweet)
         settle(context)
         if context.clock.now() >= give_up:
             return Outcome(
@@ -178,7 +194,7 @@ def _unsettled(context: ProfileContext) -> bool:
         return bool(calling) or unsettled(tx, context.profile.id).holding_up > 0
 
 
-def _last_word(context: ProfileContext, lease: Lease, tweet: Tweet) -> Outcome:
+def _publish_leased(context: ProfileContext, lease: Lease, tweet: Tweet) -> Outcome:
     """The root's outcome, or that of the part at which a thread stopped."""
     with context.database.transaction() as tx:
         tweet = tx.tweets.get(tweet.id)
@@ -194,9 +210,8 @@ def _last_word(context: ProfileContext, lease: Lease, tweet: Tweet) -> Outcome:
     return replace(broken or outcomes[0], cost_usd=cost)
 
 
-def _record(context: ProfileContext, outcome: Outcome) -> None:
+def _record_outcome(context: ProfileContext, outcome: Outcome) -> None:
     if outcome.verdict is not None:
         return
-    with context.database.transaction() as tx:
-        reason = outcome.detail or outcome.reason or ""
-        context.decisions(tx, DecisionKind.PREPARE).note(Ruling(outcome.kind.value), reason)
+    with context.deciding(DecisionKind.PREPARE) as decisions:
+        decisions.note(Ruling(outcome.kind.value), outcome.line)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.model import Lease, ProfileId, Timeline, Tweet
 from bot.core.posting.lifecycle import look_put_off, orphaned
-from bot.core.posting.settling import covers, holds_up, is_due, is_unseen, match, pause_after
+from bot.core.posting.settling import covers, holds_up, is_due, is_unseen, pause_after
 from bot.core.states import CallState, TweetStatus
 from bot.engine.context import ProfileContext
 from bot.engine.posting.looks import Look
-from bot.engine.spending.limits_agent import READ_TIMELINE
-from bot.engine.spending.paid_reads import PaidRead, buy_posts
+from bot.engine.spending.paid_reads import buy_timeline
 from bot.ports import Transaction
 
 # How many posts a read asks for, and how many when those don't reach back far enough.
@@ -30,20 +29,23 @@ def find_orphans(context: ProfileContext, lease: Lease) -> int:
         tx.leases.check(lease)
         orphans = tx.tweets.with_status(context.profile.id, TweetStatus.PUBLISHING)
         for tweet in orphans:
-            tx.tweets.save(orphaned(tx.tweets.lock(tweet.id)))
-            for call in tx.ledger.of_tweet(tweet.id):
-                if call.state is CallState.RESERVED:
-                    tx.ledger.change(call.id, CallState.UNKNOWN)
-            context.decisions(tx, DecisionKind.RECONCILE).note(
-                Ruling.UNKNOWN, "its process ended before the outcome was saved", tweet=tweet
-            )
-            context.log.warning("orphan_found", tweet=str(tweet.id))
-        for call in tx.ledger.orphans(
-            context.profile.id, before=context.clock.now() - context.settings.lease_time
-        ):
+            _mark_orphan(context, tx, tweet)
+        long_ago = context.clock.now() - context.settings.lease_time
+        for call in tx.ledger.orphans(context.profile.id, before=long_ago):
             # A read or a draft that nobody waits for any more: it may have been made, so it counts.
             tx.ledger.change(call.id, CallState.UNKNOWN, note="its process ended before the answer")
     return len(orphans)
+
+
+def _mark_orphan(context: ProfileContext, tx: Transaction, tweet: Tweet) -> None:
+    """Marks one tweet unknown, and the calls made for it."""
+    tx.tweets.save(orphaned(tx.tweets.lock(tweet.id)))
+    for call in tx.ledger.of_tweet(tweet.id):
+        if call.state is CallState.RESERVED:
+            tx.ledger.change(call.id, CallState.UNKNOWN)
+    decisions = context.decisions(tx, DecisionKind.RECONCILE)
+    decisions.note(Ruling.UNKNOWN, "its process ended before the outcome was saved", about=tweet)
+    context.log.warning("orphan_found", tweet=str(tweet.id))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,17 +74,19 @@ def settle_unknown(context: ProfileContext, lease: Lease, *, by_hand: bool = Fal
     delay = context.settings.settle_delay
     due = [tweet for tweet in unknown if is_due(tweet, now=now, delay=delay, by_hand=by_hand)]
     if due and context.profile.x_user_id is not None:
-        due = _put_off(context, lease, due, by_hand=by_hand)
-        timeline = _read(context, due) if due else None
+        due = _put_looks_off(context, lease, due, by_hand=by_hand)
+        timeline = _read_far_enough(context, due) if due else None
         for tweet in due:
-            _settle(context, lease, tweet, timeline)
+            _settle_tweet(context, lease, tweet, timeline)
     if not unknown:
         return Unsettled(tweets=0, holding_up=0)
     with context.database.transaction() as tx:
         return unsettled(tx, context.profile.id)
 
 
-def _put_off(context: ProfileContext, lease: Lease, due: Sequence[Tweet], *, by_hand: bool) -> list[Tweet]:
+def _put_looks_off(
+    context: ProfileContext, lease: Lease, due: Sequence[Tweet], *, by_hand: bool
+) -> list[Tweet]:
     """Puts the next look off before this one is made, in case nothing comes of it.
 
     Returns:
@@ -103,14 +107,14 @@ def _put_off(context: ProfileContext, lease: Lease, due: Sequence[Tweet], *, by_
     return put_off
 
 
-def _read(context: ProfileContext, due: Sequence[Tweet]) -> Timeline | None:
+def _read_far_enough(context: ProfileContext, due: Sequence[Tweet]) -> Timeline | None:
     """Reads the timeline back past the first intents, through the limits agent.
 
     From its top: a read of what is younger than a known id would miss a post whose id is odd.
     """
     timeline = None
     for page in PAGES:
-        longer = _buy(context, page)
+        longer = buy_timeline(context, DecisionKind.RECONCILE, posts=page)
         if longer is None:
             break
         timeline = longer
@@ -119,15 +123,7 @@ def _read(context: ProfileContext, due: Sequence[Tweet]) -> Timeline | None:
     return timeline
 
 
-def _buy(context: ProfileContext, limit: int) -> Timeline | None:
-    x_user_id = context.profile.x_user_id
-    if x_user_id is None:
-        return None
-    wanted = PaidRead(kind=DecisionKind.RECONCILE, endpoint=READ_TIMELINE, price="own_post_read", units=limit)
-    return buy_posts(context, wanted, lambda: context.x.timeline(x_user_id, limit=limit))
-
-
-def _settle(context: ProfileContext, lease: Lease, seen: Tweet, timeline: Timeline | None) -> None:
+def _settle_tweet(context: ProfileContext, lease: Lease, seen: Tweet, timeline: Timeline | None) -> None:
     """Settles one tweet from what was read, if anything was.
 
     The read took time: the lease is checked again, and only the very tweet that was unknown before
@@ -141,15 +137,5 @@ def _settle(context: ProfileContext, lease: Lease, seen: Tweet, timeline: Timeli
         look = Look(context=context, tx=tx, tweet=tweet, now=context.clock.now())
         if timeline is None:
             look.end_if_over()
-            return
-        known = tx.tweets.known_ids([post.x_tweet_id for post in timeline.posts])
-        found = match(tweet, [post for post in timeline.posts if post.x_tweet_id not in known])
-        held = match(tweet, timeline.posts)
-        if found is not None:
-            look.adopt(found)
-        elif held is not None:
-            look.elsewhere(held)
-        elif not covers(timeline, tweet):
-            look.unproven(timeline)
         else:
-            look.absent()
+            look.at(timeline)

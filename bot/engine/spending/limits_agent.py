@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from bot.core.codes import ErrorCode
 from bot.core.content.text import links
-from bot.core.errors import Fatal, Retryable, ServiceError
-from bot.core.model import Call, CallId, Plan, Profile, ProfileId, TweetId
-from bot.core.rates import RateWindow
+from bot.core.errors import ServiceError
+from bot.core.model import Call, CallId, Plan, Posted, Profile, ProfileId, Timeline, TweetId
 from bot.core.spending.caps import caps_with_overrides
-from bot.core.spending.limits import CREATE_POST, EVERY_ENDPOINT, Limits, Usage, Verdict, Wanted, decide
+from bot.core.spending.closing import closed_by
+from bot.core.spending.limits import CREATE_POST, Limits, Usage, Verdict, Wanted, decide
 from bot.core.spending.pricing import PriceList, with_overrides
 from bot.core.spending.usage import ModelUsage
 from bot.core.states import CallKind, CallState
@@ -29,20 +28,10 @@ READ_POSTS = "GET /2/tweets"
 READ_ME = "GET /2/users/me"
 WRITE_DRAFT = "POST /v1/chat/completions"
 
-# How long a service that named no time is left alone.
-_PROBE_AFTER: Mapping[str, timedelta] = {
-    ErrorCode.CREDITS_DEPLETED: timedelta(hours=1),
-    ErrorCode.USAGE_CAPPED: timedelta(hours=1),
-    ErrorCode.RATE_LIMITED: timedelta(minutes=15),
-}
-_KEYS_PROBE = timedelta(minutes=15)
-_WINDOW_OF: Mapping[str, str] = {
-    ErrorCode.CREDITS_DEPLETED: "credits",
-    ErrorCode.USAGE_CAPPED: "usage_cap",
-    ErrorCode.RATE_LIMITED: "block",
-}
 # `bot_config` key: the operator attests that the account owns the developer app.
 OWNS_APP = "owns_app"
+
+Answered = Posted | Timeline | ServiceError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +179,7 @@ class LimitsAgent:
         tx: Transaction,
         profile: Profile,
         endpoint: str,
-        told: ServiceError | Sequence[RateWindow],
+        answer: Answered,
         *,
         now: datetime,
     ) -> dict[str, int]:
@@ -199,9 +188,8 @@ class LimitsAgent:
         A 429, a 402 or a refusal of the keys closes its endpoint (or all) until the moment it
         named, or until a probe is due.
         """
-        windows = told.rates if isinstance(told, ServiceError) else told
-        drift = dict(tx.rates.saw(profile.id, endpoint, windows, now=now))
-        block = _block(told, endpoint, now) if isinstance(told, ServiceError) else None
+        drift = dict(tx.rates.saw(profile.id, endpoint, answer.rates, now=now))
+        block = closed_by(answer, endpoint, now) if isinstance(answer, ServiceError) else None
         if block is not None:
             where, window = block
             tx.rates.saw(profile.id, where, [window], now=now)
@@ -209,27 +197,6 @@ class LimitsAgent:
 
     def _caps(self, tx: Transaction) -> Limits:
         return caps_with_overrides(self.caps, tx.config.get("caps"))
-
-
-def _block(error: ServiceError, endpoint: str, now: datetime) -> tuple[str, RateWindow] | None:
-    if error.code in {ErrorCode.KEYS_MISSING, ErrorCode.WRONG_ADDRESS}:
-        return None  # X was not asked, so it has closed nothing
-    if isinstance(error, Fatal):
-        until, name, where = now + _KEYS_PROBE, "keys", EVERY_ENDPOINT
-    elif isinstance(error, Retryable) and error.code in _WINDOW_OF:
-        until = error.until or now + _PROBE_AFTER[error.code]
-        name = _WINDOW_OF[error.code]
-        if name == "block" and _of_a_quarter(error.rates):
-            until = min(until, now + _PROBE_AFTER[ErrorCode.RATE_LIMITED])
-        where = EVERY_ENDPOINT if error.scope == "account" else endpoint
-    else:
-        return None
-    return where, RateWindow(name=name, limit=None, remaining=0, resets_at=until, reason=error.code)
-
-
-def _of_a_quarter(rates: Sequence[RateWindow]) -> bool:
-    """Whether what is used up is the window of a quarter of an hour, and not one of a day."""
-    return bool(rates) and not any(one.name != "15m" and one.remaining == 0 for one in rates)
 
 
 __all__ = ["CREATE_POST", "READ_ME", "READ_POSTS", "READ_TIMELINE", "WRITE_DRAFT", "LimitsAgent"]

@@ -11,6 +11,8 @@ from bot.core.model import Call, Timeline
 from bot.core.spending.limits import Wait
 from bot.core.states import CallState
 from bot.engine.context import ProfileContext
+from bot.engine.spending.limits_agent import READ_TIMELINE
+from bot.engine.spending.reserving import reserve
 
 # X may have served what never arrived, or arrived in pieces.
 _LOST = {ErrorCode.NO_ANSWER, ErrorCode.UNREADABLE_ANSWER}
@@ -44,27 +46,30 @@ def buy_posts(context: ProfileContext, wanted: PaidRead, read: Callable[[], Time
         wanted: what is bought.
         read: makes the call.
     """
-    call = _reserve(context, wanted)
-    if call is None:
+    with context.database.transaction() as tx:
+        tx.ledger.lock()
+        asked = context.limits.want_read(tx, wanted.endpoint, wanted.price, wanted.units)
+        call = reserve(context, tx, wanted.kind, asked)
+    if isinstance(call, Wait):
         return None
     try:
         answer = read()
     except ServiceError as error:
-        with context.database.transaction() as tx:
-            now = context.clock.now()
-            state = state_after(error)
-            if error.served and state is CallState.RELEASED:
-                context.limits.settle_read(tx, call, units=error.served)
-            else:
-                tx.ledger.change(call.id, state)
-            context.limits.keep_rates(tx, context.profile, wanted.endpoint, error, now=now)
-            context.decisions(tx, wanted.kind, now=now).note(Ruling.RETRY, error.line)
-        context.log.warning("read_failed", endpoint=wanted.endpoint, code=error.code, error=error.line)
+        _book_failure(context, wanted, call, error)
         return None
     with context.database.transaction() as tx:
         context.limits.settle_read(tx, call, units=len(answer.posts))
-        context.limits.keep_rates(tx, context.profile, wanted.endpoint, answer.rates, now=context.clock.now())
+        context.limits.keep_rates(tx, context.profile, wanted.endpoint, answer, now=context.clock.now())
     return answer
+
+
+def buy_timeline(context: ProfileContext, kind: DecisionKind, *, posts: int) -> Timeline | None:
+    """Reads the account's newest posts, up to so many; None also while its id isn't known."""
+    x_user_id = context.profile.x_user_id
+    if x_user_id is None:
+        return None
+    wanted = PaidRead(kind=kind, endpoint=READ_TIMELINE, price="own_post_read", units=posts)
+    return buy_posts(context, wanted, lambda: context.x.timeline(x_user_id, limit=posts))
 
 
 def state_after(error: ServiceError) -> CallState:
@@ -72,13 +77,14 @@ def state_after(error: ServiceError) -> CallState:
     return CallState.UNKNOWN if error.code in _LOST else CallState.RELEASED
 
 
-def _reserve(context: ProfileContext, read: PaidRead) -> Call | None:
+def _book_failure(context: ProfileContext, wanted: PaidRead, call: Call, error: ServiceError) -> None:
+    state = state_after(error)
     with context.database.transaction() as tx:
-        tx.ledger.lock()
         now = context.clock.now()
-        wanted = context.limits.want_read(tx, read.endpoint, read.price, read.units)
-        verdict = context.limits.judge(tx, context.profile.id, wanted, now)
-        if isinstance(verdict, Wait):
-            context.decisions(tx, read.kind, now=now).weighed(verdict)
-            return None
-        return context.limits.reserve(tx, wanted, profile_id=context.profile.id, now=now)
+        if error.served and state is CallState.RELEASED:
+            context.limits.settle_read(tx, call, units=error.served)
+        else:
+            tx.ledger.change(call.id, state)
+        context.limits.keep_rates(tx, context.profile, wanted.endpoint, error, now=now)
+        context.decisions(tx, wanted.kind, now=now).note(Ruling.RETRY, error.line)
+    context.log.warning("read_failed", endpoint=wanted.endpoint, code=error.code, error=error.line)

@@ -1,0 +1,60 @@
+"""Which profile is meant: by a person, or by whose keys the environment holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.core.errors import SettingError
+from bot.core.model import Profile
+
+
+def choose(
+    profiles: Sequence[Profile], *, handle: str | None, x_user_id: str | None = None
+) -> Profile | None:
+    """The profile meant: by handle, by the account its keys belong to, else the first.
+
+    Args:
+        profiles: all of them, oldest first.
+        handle: as a person gave it.
+        x_user_id: whose keys the environment holds, where they tell. A profile that is known to
+            be another account's is never chosen with these keys.
+
+    Raises:
+        SettingError: no profile has the handle.
+    """
+    if handle is not None:
+        wanted = handle.removeprefix("@").lower()
+        found = next((one for one in profiles if one.handle.removeprefix("@").lower() == wanted), None)
+        if found is None:
+            known = ", ".join(f"@{one.handle.removeprefix('@')}" for one in profiles) or "none yet"
+            raise SettingError(f"no profile is called @{wanted}", fix=f"profiles: {known}")
+        return found
+    if x_user_id is not None:
+        profiles = sorted(
+            (one for one in profiles if one.x_user_id in {x_user_id, None}),
+            key=lambda one: one.x_user_id is None,
+        )
+    return profiles[0] if profiles else None
+
+
+def own_profiles(found: Sequence[tuple[Profile, str | None]], owner: str | None) -> Sequence[Profile]:
+    """The profiles that may be the environment's own: not those with saved keys of another account.
+
+    Args:
+        found: profiles with their encrypted keys, where some are saved.
+        owner: whose keys the environment holds, where they tell.
+    """
+    return [one for one, saved in found if saved is None or (owner is not None and one.x_user_id == owner)]
+
+
+def require_owner(profile: Profile, owner: str | None) -> None:
+    """Refuses to act for a profile with the keys of another account, where the keys tell.
+
+    Raises:
+        SettingError: they are another account's.
+    """
+    if owner is not None and profile.x_user_id not in {owner, None}:
+        raise SettingError(
+            f"@{profile.handle} is another account than the one X_ACCESS_TOKEN belongs to",
+            fix="give that account's keys, or leave --profile out",
+        )
