@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import text as sql
 
-from bot.core.model import Profile
+from bot.core.model import Posted, Profile
+from bot.core.posting.post import Post
 from bot.core.rates import RateWindow
 from bot.core.spending.limits import Limits
 from bot.core.states import Mode
 from bot.engine.outcomes import OutcomeKind
-from bot.engine.posting.batches import publish_ready
+from bot.engine.posting.batches import AHEAD, publish_ready
 from bot.engine.posting.posting_engine import tick
 from bot.store.manager import DatabaseManager
 from tests.engine.town import AtOnce, Town
@@ -276,3 +279,22 @@ def test_dry_runs_are_no_batchs_business_even_where_only_the_environment_says_so
     ((context, outcome),) = publish_ready(town.engine.services, [dry], AtOnce(), at_once=2)
     assert (context, outcome) == (dry, None)
     assert town.xs[one.id].calls == 0
+
+
+def test_no_more_is_intended_than_a_few_rounds_of_calls(manager: DatabaseManager) -> None:
+    town = Town(manager, profiles=9)
+    under_way = []
+
+    def counts(create_post: Callable[[Post], Posted], post: Post) -> Posted:
+        under_way.append(len(town.rows("SELECT 1 FROM tweets WHERE status = 'publishing'")))
+        return create_post(post)
+
+    for number, one in enumerate(town.profiles):
+        town.due(one, f"Tide {number}")
+        x = town.xs[one.id]
+        x.create_post = partial(counts, x.create_post)  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as calls:
+        done = list(publish_ready(town.engine.services, town.contexts, calls, at_once=2))
+
+    assert [outcome.kind for _, outcome in done if outcome] == [OutcomeKind.POSTED] * 9
+    assert max(under_way) <= AHEAD * 2

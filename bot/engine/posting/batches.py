@@ -31,6 +31,8 @@ from bot.ports import Transaction
 
 # Answers that come within so many seconds of another are recorded together.
 TOGETHER = 0.1
+# So many rounds of calls are intended at most: those under way, and those that they wait for.
+AHEAD = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +53,7 @@ def publish_ready(
         services: what the profiles share.
         contexts: profiles with something due.
         calls: threads that X is called on.
-        at_once: how many they are. No more is intended than they can send soon: a lease runs.
+        at_once: how many they are.
 
     Yields:
         Each profile as soon as its outcome is recorded; with None those that are not for a batch, or whose
@@ -60,8 +62,11 @@ def publish_ready(
     waiting = list(contexts)
     pending: set[Future[Sent]] = set()
     while waiting or pending:
-        if waiting and len(pending) <= at_once:
-            some, waiting = waiting[:at_once], waiting[at_once:]
+        # The first calls begin sooner with fewer of them.
+        first = len(waiting) == len(contexts) > at_once
+        size = at_once // 4 + 1 if first else _next_batch(len(waiting), len(pending), at_once)
+        if size:
+            some, waiting = waiting[:size], waiting[size:]
             intents = _intend_all(services, some)
             yield from ((context, None) for context in some if context.profile.id not in intents)
             whose = {context.profile.id: context for context in some}
@@ -71,6 +76,15 @@ def publish_ready(
             pending -= answered
             for sent, outcome in _record_all(services, [future.result() for future in answered]):
                 yield sent.context, outcome
+
+
+def _next_batch(waiting: int, pending: int, at_once: int) -> int:
+    """How many are to be intended now: so many that no thread runs out of calls while this one records.
+
+    Nothing while there is little room, because each batch takes a transaction.
+    """
+    room = min(waiting, AHEAD * at_once - pending)
+    return min(room, at_once) if room > at_once // 2 or room == waiting else 0
 
 
 def _call_x(context: ProfileContext, intent: Intent) -> Sent:
