@@ -51,7 +51,7 @@ def drawn(rng: Random, profiles: int) -> TownScenario:
             rng.choices(ANSWERS, k=rng.randint(0, 4)) if number % 2 else [] for number in range(profiles)
         ],
         database=[
-            *(("ok", "ok", "ok", *rng.choices(DATABASE_FAULTS[20:], k=rng.randint(1, 2))) if early else ()),
+            *(("ok", "ok", "ok", rng.choice(DATABASE_FAULTS[20:]), "down") if early else ()),
             *rng.choices(DATABASE_FAULTS, k=rng.randint(0, 40)),
         ],
         visibility=rng.choice((0, 15, 28)),
