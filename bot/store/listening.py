@@ -27,8 +27,10 @@ class Listener:
     """
 
     def __init__(self, url: URL, *, heard: Callable[[], None], log: Log) -> None:
-        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self.conninfo = make_conninfo(address, connect_timeout=CONNECT_TIMEOUT_SECONDS, **LIVENESS)
+        # Not the address as text: SQLAlchemy writes a space there as a plus, which libpq takes for a plus.
+        _, parameters = url.get_dialect()().create_connect_args(url)
+        bounds = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, **LIVENESS}
+        self.conninfo = make_conninfo(**{**parameters, **bounds})
         self._heard = heard
         self._log = log
         self._ended = threading.Event()

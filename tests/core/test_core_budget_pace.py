@@ -169,6 +169,13 @@ def test_a_post_that_costs_nothing_is_not_paced_and_leaves_the_forecast_as_it_is
     assert forecast(usage, limits, now).posts_left == 239
 
 
+@pytest.mark.parametrize("scope", ["budget_usd", "profile_budget_usd"])
+def test_a_budget_for_thousands_of_years_sets_no_pace(scope: str) -> None:
+    limits = capped(**{scope: Decimal(10**6)}, planned_per_day=1, cost_per_post=Decimal("0.000001"))
+    usage = Usage(cost_month=Decimal("0.5"), last_post_at=utc("2026-06-21T00:00:00"))
+    assert decide(usage, limits, utc("2026-06-21T00:00:01")).verdict == "allow"
+
+
 def test_the_forecast_includes_what_the_daily_comparison_reads() -> None:
     now, limits = utc("2026-06-21T00:00:00"), capped(planned_per_day=4, cost_per_post=Decimal("0.015"))
     own = Comparison(every=timedelta(hours=20), posts=200, most=100, post_usd=Decimal("0.005"))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MakeClient = Callable[..., "XClient"]
 CREATED = {"data": {"id": "1", "text": "hello"}}
 ME = {"data": {"id": "77", "username": "bot"}}
+FORBIDDEN = {"type": "about:blank", "title": "Forbidden", "status": 403, "detail": "no"}
 
 
 @pytest.fixture
@@ -155,6 +156,45 @@ def test_an_answer_that_nobody_asked_for_is_nobodys(
         client.create_post(Post(text="hello"))
 
 
+def test_an_answer_that_is_still_to_come_is_not_the_next_calls(
+    x: ScriptedX, make_client: MakeClient, lines: Lines
+) -> None:
+    """After an interim answer other than 100 the true one follows, when it likes."""
+    mine, theirs = (make_client(x.url, lines=lines, access_token=f"{number}-token") for number in (1, 2))
+
+    def takes_its_time(x: ScriptedX, line: socket.socket) -> bool:
+        x.read(line)
+        line.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n")
+        x.released.wait(0.2)
+        line.sendall(raw(201, CREATED))
+        return True
+
+    x.plays(takes_its_time, answer(403, FORBIDDEN))
+    with pytest.raises(OutcomeUnknown):
+        mine.create_post(Post(text="hello"))
+    with pytest.raises(Refused):
+        theirs.create_post(Post(text="hello"))
+    assert x.connections == 2
+
+
+def test_what_tls_has_unpacked_and_nobody_asked_for_is_nobodys(
+    trusted_x: ScriptedX, make_client: MakeClient, lines: Lines
+) -> None:
+    """Reading ends within a record of TLS: the rest waits where the socket doesn't show it."""
+    client = make_client(trusted_x.url, lines=lines)
+
+    def says_more(x: ScriptedX, line: socket.socket) -> bool:
+        x.read(line)
+        # The first answer is read together with what fills up 8192 bytes.
+        line.sendall(raw(200, ME).ljust(8192) + raw(201, CREATED))
+        return True
+
+    trusted_x.plays(says_more, answer(403, FORBIDDEN))
+    client.me()
+    with pytest.raises(Refused):
+        client.create_post(Post(text="hello"))
+
+
 def test_a_slow_call_on_a_kept_line_ends_in_time_and_takes_no_other_with_it(
     x: ScriptedX, make_client: MakeClient
 ) -> None:
@@ -185,6 +225,20 @@ def test_lines_and_the_thread_that_watches_them_go_when_nothing_is_to_do(
     until(lambda: not x.open_lines)
     make_client(x.url, lines=lines).me()
     assert x.connections == 2
+
+
+def test_an_old_error_keeps_no_line_open(x: ScriptedX, make_client: MakeClient) -> None:
+    lines = Lines(10.0)
+    client = make_client(x.url, lines=lines)
+    x.plays(SCENES["says"](b""), answer(200, ME))
+    with pytest.raises(OutcomeUnknown) as unknown:
+        client.create_post(Post(text="hello"))
+    client.me()
+    begun = monotonic()
+    lines.close()
+    until(lambda: not x.open_lines)
+    # X itself hangs up after five seconds.
+    assert monotonic() - begun < 3, unknown.value
 
 
 def test_closing_closes_what_is_kept(x: ScriptedX, make_client: MakeClient) -> None:

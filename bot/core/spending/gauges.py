@@ -239,8 +239,9 @@ def _spread(left_usd: Decimal, usage: Usage, limits: Limits, now: datetime) -> d
     if affordable == 0 or usage.last_post_at is None or usage.last_post_at < start:
         return None
     spread = usage.last_post_at + (end - usage.last_post_at) / (affordable + 1)
-    # Once the plan has shrunk to what can be paid, there is nothing to spread.
-    return min(spread, end - timedelta(days=1) * (affordable / limits.planned_per_day))
+    # Once the plan has shrunk to what can be paid, there is nothing to spread. No month is longer than 31
+    # days, and thousands of years before its end there are no dates.
+    return min(spread, end - timedelta(days=1) * min(31, affordable / limits.planned_per_day))
 
 
 def _restarts(usage: Usage, now: datetime) -> Iterator[Gauge]:
