@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus as Http
 from http.client import HTTPException
 from time import monotonic
 from typing import Any
@@ -62,8 +64,13 @@ class _Line:
         """Whether urllib3 may use the line again; it opens it anew otherwise."""
         if self._calls.afresh or self._answered_at is None:
             return False
-        rested = monotonic() - self._answered_at
-        return rested < KEPT_SECONDS and super().is_connected  # type: ignore[misc]  # of the class it is mixed into
+        if monotonic() - self._answered_at >= KEPT_SECONDS or self._has_unread():
+            return False
+        return super().is_connected  # type: ignore[misc,no-any-return]  # of the class it is mixed into
+
+    def _has_unread(self) -> bool:
+        """Whether TLS holds bytes of an answer that nobody asked for, which the socket doesn't show."""
+        return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
 
     def _new_conn(self) -> socket.socket:
         line: socket.socket = super()._new_conn()  # type: ignore[misc]  # of the class it is mixed into
@@ -106,7 +113,8 @@ class _Line:
 
     def getresponse(self) -> Any:
         response = super().getresponse()  # type: ignore[misc]  # of the class it is mixed into
-        self._answered_at = monotonic()
+        # After an interim answer the true one is still to come, and the line's next call would take it.
+        self._answered_at = None if response.status < Http.OK else monotonic()
         return response
 
 
@@ -136,7 +144,7 @@ class Lines(HTTPAdapter):
     def __init__(self, seconds: float, *, kept: int = 32) -> None:
         super().__init__(max_retries=0, pool_maxsize=kept)
         self._calls = _Calls()
-        self._deadlines = Deadlines(seconds, linger=KEPT_SECONDS, quiet=super().close)
+        self._deadlines = Deadlines(seconds, linger=KEPT_SECONDS, quiet=self._close_kept)
         self._afresh_until = monotonic()
 
     @contextmanager
@@ -163,6 +171,15 @@ class Lines(HTTPAdapter):
     def close(self) -> None:
         """Closes the lines that are kept, once no call is on its way."""
         self._deadlines.close()
+
+    def _close_kept(self) -> None:
+        # Cleared alone, a pool that an old error still names keeps its lines open.
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it can't be iterated
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
 
     def get_connection_with_tls_context(
         self,
