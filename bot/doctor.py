@@ -15,7 +15,14 @@ from bot.core.model import Profile
 from bot.engine.reports import report_usage
 from bot.engine.spending.limits_agent import OWNS_APP
 from bot.redaction import Redaction
-from bot.store.schema import HEAD, UPGRADE, missing_constraints, missing_tables, revision
+from bot.store.schema import (
+    HEAD,
+    UPGRADE,
+    UPSERT_TARGETS,
+    missing_constraints,
+    missing_tables,
+    revision,
+)
 
 CLOCK_TOLERANCE_SECONDS = 60
 CLOCK_SECONDS = 5.0
@@ -65,6 +72,11 @@ def _schema(bot: Bot) -> Check:
 
 
 def _constraints(bot: Bot) -> Check:
+    gone = sorted(set(UPSERT_TARGETS) & set(missing_tables(bot.manager)))
+    if gone:
+        return Check(
+            name="constraints", status="fail", detail=f"tables are missing: {', '.join(gone)}", fix=UPGRADE
+        )
     missing = missing_constraints(bot.manager)
     if missing:
         return Check(

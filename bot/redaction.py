@@ -19,7 +19,8 @@ _PATTERNS = (
     re.compile(r"(?i)(bearer\s+)[\w.~+/=%-]+"),
     re.compile(r"(?i)(oauth_(?:token|consumer_key|signature|nonce)(?:=|%3D)\"?)[^\"&,\s]+"),
     # A database's user is no secret; its password may hold any sign, so it ends at the last @.
-    re.compile(rf"(?i)(\b{_DATABASE}://[^/\s:@]*:)\S+(?=@)"),
+    # The word PASSWORD stands where a message shows what an address looks like.
+    re.compile(rf"(?i)(\b{_DATABASE}://[^/\s:@]*:)(?!(?-i:PASSWORD@HOST)\b)\S+(?=@)"),
     # Elsewhere the whole of it may be a token.
     re.compile(rf"(?i)(\b(?!{_DATABASE}:)[a-z][a-z0-9+.-]*://)[^/?#\s]+(?=@)"),
     re.compile(rf"(?i)([?&;]{_TELLING_NAME}=)[^&\s#'\"<>]+"),

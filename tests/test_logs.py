@@ -379,6 +379,7 @@ def test_headers_as_a_fact_leave_the_rest_of_the_line_alone(logs: Configure) -> 
     [
         "https://api.x.com/2/tweets?since_id=12",
         "postgresql://ada@db.example:5432/bot",
+        "give postgresql://USER:PASSWORD@HOST:5432/DATABASE",
         "redis://cache:6379/0",
         "13:30 @ada: see https://a.example",
         "the author is Ada",
@@ -389,6 +390,11 @@ def test_headers_as_a_fact_leave_the_rest_of_the_line_alone(logs: Configure) -> 
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert Redaction((SECRET,))(text) == text
+
+
+@pytest.mark.parametrize("password", ["PASSWORD", "password@HOST", "PASSWORD@HOSTing"])
+def test_a_password_that_is_nearly_the_word_is_hidden(password: str) -> None:
+    assert password not in Redaction(())(f"postgresql://USER:{password}@db.example/bot")
 
 
 def test_a_key_that_a_row_held_is_hidden_from_then_on(logs: Configure) -> None:

@@ -121,7 +121,7 @@ def test(settings: Settings, options: argparse.Namespace) -> int:
     for one in () if options.json else trials:
         _show_trial(options, one)
     if not trials and not options.json:
-        sys.stdout.write("no account has keys\n")
+        sys.stdout.write("no account has keys yet: add one, or let `run` make it from the environment's\n")
     return DONE if all(one.accepted for one in trials) else FAILED
 
 

@@ -46,7 +46,7 @@ def parser() -> _Parser:
 
     work = add("run", "the worker: plans, writes and posts until it is stopped", placed)
     work.add_argument(
-        "--every", type=_pace, metavar="SECONDS", help="with --sandbox: a post every so many seconds; 60"
+        "--every", type=_pace, metavar="SECONDS", help="with --sandbox: seconds between posts, 15 to 3600; 60"
     )
     _about_run_once(add("run-once", "one post now, through the whole pipeline", picked))
     add("status", "how the bot stands: last and next post, mode, what is open", picked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
@@ -91,8 +92,11 @@ def show_usage(console: Console, report: UsageReport, *, zone: tzinfo) -> None:
         table.add_column("")
     table.add_column("used", justify="right", no_wrap=True)
     table.add_column("resets")
+    names = Counter(gauge.name for gauge in report.gauges)
     for gauge in report.gauges:
-        cells = [gauge.name, _used(gauge), moment(gauge.resets_at, zone) if gauge.resets_at else "-"]
+        # The account's pace and that of all have one name.
+        name = gauge.name if names[gauge.name] == 1 else f"{gauge.name} ({gauge.scope.value})"
+        cells = [name, _used(gauge), moment(gauge.resets_at, zone) if gauge.resets_at else "-"]
         if console.width >= NARROW:
             cells.insert(1, _bar(gauge))
         table.add_row(*cells)
@@ -147,6 +151,8 @@ def show_status(console: Console, report: StatusReport, *, zone: tzinfo) -> None
             "open  " + ", ".join(f"{count} {name}" for name, count in others.items()), highlight=False
         )
     console.print(f"now   {report.verdict.verdict}: {report.verdict.reason}", markup=False, highlight=False)
+    if report.verdict.until is not None:
+        console.print(f"until {moment(report.verdict.until, zone)}", highlight=False)
 
 
 def show_decisions(console: Console, decisions: Sequence[DecisionRecord], *, zone: tzinfo) -> None:

@@ -125,6 +125,16 @@ def test_a_paused_profile_is_not_allowed_to_post(cli: Cli) -> None:
     assert "allow" not in cli("status").out
 
 
+def test_status_says_until_when_nothing_is_posted(cli: Cli) -> None:
+    cli.json("run-once")
+
+    shown = cli("status", X_POSTS_PER_24H="1").out
+
+    assert "wait: posts_24h: 1 of 1 used" in shown
+    assert "\nuntil " in shown
+    assert "until" not in cli("status", X_POSTS_PER_24H="9").out
+
+
 def test_status_says_whether_a_worker_is_alive(cli: Cli, rows: Rows) -> None:
     cli.json("run-once")
     assert cli.json("status")["worker"] == {"alive": False, "since": None, "last_beat": None, "mode": None}

@@ -220,6 +220,14 @@ def test_a_database_without_tables_asks_for_the_migration(
     assert local_x.calls == {}
 
 
+def test_doctor_finds_no_constraint_good_on_tables_that_are_not_there(cli: Cli, empty_url: URL) -> None:
+    answer = cli.json_ending(1, "doctor", DATABASE_URL=empty_url.render_as_string(hide_password=False))
+
+    (check,) = (one for one in answer["checks"] if one["name"] == "constraints")
+    assert (check["status"], check["fix"]) == ("fail", "run: alembic upgrade head")
+    assert "api_usage_tracking" in check["detail"]
+
+
 @pytest.mark.parametrize(
     ("address", "wrong", "right"),
     [

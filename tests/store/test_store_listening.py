@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import URL, make_url, text
 
 from bot.core.model import Profile
 from bot.core.posting.lifecycle import posted
@@ -114,6 +115,20 @@ def test_a_transaction_that_is_rolled_back_wakes_nobody(
         tx.config.put("after", 1)
     heard.get(timeout=PATIENCE)
     assert heard.empty()
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        (URL.create("postgresql+psycopg", query={"host": "/a b/c+d%20/é"}), {"host": "/a b/c+d%20/é"}),
+        (URL.create("postgresql+psycopg", "u", "p w+@/%20", "h"), {"password": "p w+@/%20"}),
+        (make_url("postgresql+psycopg://u@/d?host=one:1&host=two:2"), {"host": "one,two", "port": "1,2"}),
+    ],
+    ids=["a folder", "a password", "two hosts"],
+)
+def test_it_connects_to_where_the_engine_does(url: URL, parts: dict[str, str]) -> None:
+    listener = Listener(url, heard=lambda: None, log=SilentLog())
+    assert parts.items() <= conninfo_to_dict(listener.conninfo).items()
 
 
 def test_a_connection_that_is_lost_is_had_again(
