@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import inspect
 import json
 import os
 import pkgutil
@@ -34,6 +35,7 @@ SLOW = (
     "apscheduler.schedulers.background",
     "feedparser",
     "openai",
+    "rich.console",
     "trafilatura",
     "tweepy",
 )
@@ -169,6 +171,8 @@ def _load() -> None:
     for module in pkgutil.walk_packages(bot.__path__, "bot."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    # Coverage asks this anew in each fork; the answer's cost is finding every module's file, once.
+    inspect.stack()
     # What is loaded stays: a fork that looks through it for garbage as it ends copies all of it.
     gc.collect()
     gc.freeze()
