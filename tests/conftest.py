@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 from sqlalchemy import URL
 
 from bot.sandbox import Sandbox
@@ -50,7 +50,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Has every process start with its share of the long tests, so that none is left over at the end.
 
     Each process gets an equal run of the list, and takes from the others' ends when it is done.
+    Coverage isn't counted where hypothesis draws examples: it would double their time, and they pass
+    again and again where single tests pass too.
     """
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.no_cover)
     processes = getattr(config, "workerinput", {"workercount": 1})["workercount"]
     long = [item for item in items if item.get_closest_marker("long")]
     short = [item for item in items if not item.get_closest_marker("long")]
