@@ -132,7 +132,7 @@ def platform_url(empty_url: URL) -> URL:
 def database_url(postgres_url: URL, template: str) -> Iterator[URL]:
     """A migrated database of the test's own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    admin(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    admin(postgres_url, copy_of(template, name))
     yield postgres_url.set(database=name)
     admin(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -175,6 +175,11 @@ def bot_process(database_url: URL, local_x: Sandbox, tmp_path: Path) -> Iterator
     )
     yield program
     program.kill_all()
+
+
+def copy_of(template: str, name: str) -> str:
+    """What copies a database. File by file takes half of what going through the log does."""
+    return f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy'
 
 
 def admin(url: URL, *statements: str) -> None:
