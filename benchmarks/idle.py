@@ -13,6 +13,7 @@ import json
 import os
 import random
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -31,12 +32,18 @@ from sqlalchemy import Engine, create_engine, text
 
 from benchmarks.publishing_x import ROOT, LocalX, local_x
 from benchmarks.servers import start_postgres
+from bot.core.work import LookAhead
 from bot.encryption import Cipher, new_secret_key
+from bot.engine.agenda import Agenda
+from bot.store.manager import DatabaseManager
+from bot.worker import LOOK_EVERY
 
 # Of one minute: for one profile, and for many.
 STATEMENTS = {1: 2.0, 500: 4.0}
 CORE_PERCENT = 0.3
 LATE_MS = 100.0
+TICK_MS = 5.0
+TICKS = 50
 # How long a start goes on: plans are filled and audits made.
 SETTLED_SECONDS = 5.0
 
@@ -45,8 +52,8 @@ SETTLED_SECONDS = 5.0
 class Idle:
     """What was measured.
 
-    Statements, without BEGIN and COMMIT, and transactions are those of a minute; `late_ms` is what 99 %
-    of the posts are within.
+    Statements, without BEGIN and COMMIT, and transactions are those of a minute; `tick_ms` is the median
+    time of one look at all profiles; `late_ms` is what 99 % of the posts are within.
     """
 
     profiles: int
@@ -54,6 +61,7 @@ class Idle:
     statements: float
     transactions: float
     core_percent: float
+    tick_ms: float
     posts: int
     late_ms: float
     late_median_ms: float
@@ -65,6 +73,7 @@ class Idle:
         held = {
             f"statements at most {most:g} a minute": self.statements <= most,
             f"at most {CORE_PERCENT} % of a core": self.core_percent <= CORE_PERCENT,
+            f"a tick within {TICK_MS:g} ms": self.tick_ms <= TICK_MS,
             f"99 % of posts at most {LATE_MS:g} ms late": self.late_ms <= LATE_MS,
         }
         return [name for name, holds in held.items() if not holds]
@@ -163,10 +172,32 @@ def measure(engine: Engine, worker: psutil.Process, options: argparse.Namespace)
         statements=said["statements"] * 60 / seconds,
         transactions=said["transactions"] * 60 / seconds,
         core_percent=100 * used / seconds,
+        tick_ms=_tick_ms(engine),
         posts=len(late),
         late_ms=late[min(len(late) - 1, int(0.99 * len(late)))],
         late_median_ms=late[len(late) // 2],
     )
+
+
+def _tick_ms(engine: Engine) -> float:
+    """How long a look takes, of the same statement and the same agenda as the worker's."""
+    manager, agenda = DatabaseManager(engine.url), Agenda(pause=timedelta(seconds=5))
+    with engine.connect() as connection:
+        holder = str(connection.scalar(text("SELECT holder FROM workers")))
+    took = []
+    for _ in range(TICKS):
+        begun = time.perf_counter()
+        now = datetime.now(UTC)
+        ahead = LookAhead(
+            until=now + LOOK_EVERY, prepare_ahead=timedelta(hours=6), settle_delay=timedelta(seconds=30)
+        )
+        with manager.transaction() as tx:
+            found = tx.due_work.find(holder=holder, own=(), ahead=ahead, changed_since=now - LOOK_EVERY)
+        agenda.look(found)
+        agenda.begin(now=now)
+        took.append((time.perf_counter() - begun) * 1000)
+    manager.close()
+    return statistics.median(took)
 
 
 def _server_log(engine: Engine) -> Path:

@@ -23,7 +23,7 @@ from bot.redaction import HIDDEN, Redaction
 from bot.sandbox import Sandbox, SandboxControl
 from bot.settings import Settings
 from bot.x.keyless import KeylessX
-from bot.x.keys import KEY_NAMES
+from bot.x.keys import KEY_NAMES, app_id
 
 SECRET_KEY = new_secret_key()
 OPTIONS = ProfileWish()
@@ -338,6 +338,32 @@ def test_without_a_secret_key_x_is_not_even_asked(opened: Open, local_x: Sandbox
         save_keys(opened(bot_secret_key=None), vars(local_x.keys), OPTIONS)
 
     assert local_x.calls == {}
+
+
+def test_profiles_of_an_app_are_known_by_a_fingerprint_before_x_is_called(
+    opened: Open, local_x: Sandbox
+) -> None:
+    bot = opened()
+    own, ada, bob = bot.identify(), save(bot, local_x, "ada"), save(bot, local_x, "bob")
+    with bot.manager.transaction() as tx:
+        keys = keys_of(local_x, "eve") | {
+            "api_key": "another app's key",
+            "access_token": f"{bob.x_user_id}-t",
+        }
+        tx.credentials.put(bob.id, bot.accounts.cipher.encrypt(keys))
+        # As rows were before apps were known.
+        tx.connection.execute(text("UPDATE profiles SET app = NULL"))
+    run_by(bot)
+    for profile in (own, ada, bob):
+        bot.accounts.context(profile)
+
+    with bot.manager.transaction() as tx:
+        apps = {one.handle: one.app for one in tx.profiles.all()}
+        kept = tx.connection.scalar(text("SELECT string_agg(profiles::text, '') FROM profiles"))
+    assert apps[own.handle] == apps["ada"] == app_id(local_x.keys.api_key)
+    assert apps["bob"] == app_id("another app's key") != apps["ada"]
+    assert local_x.keys.api_key not in str(kept)
+    assert app_id("") is None
 
 
 def test_rows_hold_no_key_in_the_clear_and_why_tells_who_did_what(opened: Open, local_x: Sandbox) -> None:

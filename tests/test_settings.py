@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot.core.errors import SettingError
+from bot.core.spending.limits import Limits, SharedCaps
 from bot.settings import Settings, read_settings, unknown_variables
 from bot.store.connect import parse_url
 
@@ -40,6 +41,34 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Read:
         return read_settings()
 
     return read_with
+
+
+def test_each_cap_reaches_its_own_limit(read: Read) -> None:
+    settings = read(
+        X_POSTS_PER_24H="1",
+        X_POSTS_PER_MONTH="2",
+        X_READS_PER_MONTH="3",
+        X_APP_POSTS_PER_24H="4",
+        X_APP_POSTS_PER_MONTH="5",
+        X_APP_READS_PER_MONTH="6",
+        BOT_ALL_POSTS_PER_24H="7",
+        BOT_ALL_POSTS_PER_MONTH="8",
+        BOT_ALL_READS_PER_MONTH="9",
+        BOT_TOKENS_PER_DAY="10",
+        BOT_MONTHLY_BUDGET_USD="11",
+        BOT_PROFILE_MONTHLY_BUDGET_USD="12",
+    )
+
+    assert settings.caps == Limits(
+        posts_24h=1,
+        posts_month=2,
+        reads_month=3,
+        app=SharedCaps(posts_24h=4, posts_month=5, reads_month=6),
+        in_all=SharedCaps(posts_24h=7, posts_month=8, reads_month=9),
+        tokens_day=10,
+        budget_usd=Decimal(11),
+        profile_budget_usd=Decimal(12),
+    )
 
 
 def test_nothing_need_be_set(read: Read) -> None:
@@ -102,6 +131,15 @@ GOOD: list[tuple[str, str, Any]] = [
     ("BOT_SOURCES", " , ", ()),
     ("BOT_DATA_DIR", "~/bot", Path.home() / "bot"),
 ]
+
+
+GOOD += [
+    (f"{whose}_{what}", given, meant)
+    for whose in ("X_APP", "BOT_ALL")
+    for what in ("POSTS_PER_24H", "POSTS_PER_MONTH", "READS_PER_MONTH")
+    for given, meant in (("0", 0), ("none", None), ("10000", 10_000))
+]
+GOOD += [("BOT_PROFILE_MONTHLY_BUDGET_USD", "5.50", Decimal("5.50"))]
 
 
 @pytest.mark.parametrize(("name", "given", "meant"), GOOD)

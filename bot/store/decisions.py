@@ -76,15 +76,6 @@ class DecisionTable(Decisions):
         """Deletes rows that last held before a moment, some thousands at most; returns how many."""
         return len(self.connection.execute(_FORGET, {"before": before}).all())
 
-    def starts(self, *, since: datetime) -> Sequence[datetime]:
-        """When workers started since a moment, newest first."""
-        statement = (
-            select(DECISIONS.c.at)
-            .where(DECISIONS.c.kind == DecisionKind.START, DECISIONS.c.at > since)
-            .order_by(DECISIONS.c.at.desc())
-        )
-        return list(self.connection.scalars(statement))
-
 
 _SAME = {
     "kind": "kind",

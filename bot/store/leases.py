@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -20,20 +21,19 @@ from sqlalchemy import (
     Update,
     Uuid,
     bindparam,
-    column,
     func,
     literal,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.dml import ReturningInsert
 
 from bot.core.errors import LeaseLost
 from bot.core.model import Lease, ProfileId
 from bot.ports import Leases
+from bot.store.given_rows import GivenRows
 from bot.store.rows.base import Moment
 from bot.store.rows.spending import LEASES
 
@@ -81,9 +81,10 @@ class LeaseTable(Leases):
 
     def release_all(self, leases: Collection[Lease]) -> None:
         """Gives leases up, so that the next ones need not wait for them to run out."""
-        held = sorted((lease.profile_id, lease.fencing) for lease in leases)
-        values = {"profile_ids": [one for one, _ in held], "fencings": [number for _, number in held]}
-        self.connection.execute(_RELEASE, values)
+        held = [{"profile_id": lease.profile_id, "fencing": lease.fencing} for lease in leases]
+        # In their order, so that two who give up the same ones can't block each other.
+        held.sort(key=itemgetter("profile_id"))
+        self.connection.execute(_RELEASE, _GIVEN_UP.values(held))
 
 
 _LOCKED = (
@@ -128,12 +129,8 @@ def releasing(held: FromClause) -> Update:
     )
 
 
-_HELD_BY_US = (
-    func.unnest(bindparam("profile_ids", type_=ARRAY(Uuid)), bindparam("fencings", type_=ARRAY(BigInteger)))
-    .table_valued(column("profile_id", Uuid), "fencing", name="held")
-    .render_derived()
-)
+_GIVEN_UP = GivenRows(profile_id=Uuid(), fencing=BigInteger())
 
 # What every act asks is built once: building a statement takes longer than its answer.
 _ACQUIRE = acquiring(select(bindparam("profile_id", type_=Uuid).label("profile_id")).subquery())
-_RELEASE = releasing(_HELD_BY_US)
+_RELEASE = releasing(_GIVEN_UP.table)

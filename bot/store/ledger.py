@@ -13,7 +13,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    column,
     delete,
     func,
     insert,
@@ -21,7 +20,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from bot.core.errors import UsageUnreadable
 from bot.core.model import Call, CallId, ProfileId, TweetId
@@ -29,6 +27,7 @@ from bot.core.spending.limits import Scope, Usage
 from bot.core.states import CallKind, CallState, check_transition
 from bot.ports import Ledger
 from bot.store.foundations import mend, missing_foundations
+from bot.store.given_rows import GivenRows
 from bot.store.rows.base import FORGET_AT_ONCE
 from bot.store.rows.posting import PROFILES
 from bot.store.rows.spending import CALLS
@@ -93,10 +92,7 @@ class LedgerTable(Ledger):
 
     def reserve_all(self, calls: Sequence[Call]) -> None:
         """Adds reserved rows, in one statement."""
-        rows = [_row(call) for call in calls]
-        self.connection.execute(
-            _RESERVE, {f"{one.key}s": [row[one.key] for row in rows] for one in _CALL_COLUMNS}
-        )
+        self.connection.execute(_RESERVE, _RESERVED.values(map(_row, calls)))
 
     def change(self, call_id: CallId, state: CallState, **values: Any) -> None:
         """Settles, releases or marks unknown; `units`, `cost_usd`, `tokens` may be corrected."""
@@ -173,12 +169,12 @@ _CALL_COLUMNS = (
 _APP_OF = select(PROFILES.c.app)
 
 
+_RESERVED = GivenRows(**{one.key: one.type for one in _CALL_COLUMNS})
+
+
 def _reserve() -> Insert:
     """Adds the rows, each with the app that its profile's keys belong to; a model is no app's."""
-    given = func.unnest(
-        *(bindparam(f"{one.key}s", type_=ARRAY(one.type)) for one in _CALL_COLUMNS)
-    ).table_valued(*(column(one.key, one.type) for one in _CALL_COLUMNS), name="given")
-    given = given.render_derived()
+    given = _RESERVED.table
     app = case((given.c.kind != CallKind.MODEL, PROFILES.c.app))
     rows = select(given, app).select_from(given.outerjoin(PROFILES, PROFILES.c.id == given.c.profile_id))
     return insert(CALLS).from_select([*_CALL_COLUMNS, CALLS.c.app], rows)

@@ -39,7 +39,8 @@ def odd_rows_named(connection: Connection) -> Iterator[None]:
     except (OddValue, DataError, OverflowError) as error:
         cause = getattr(error, "orig", None) or error
         first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
-        names = _TABLE.findall(connection.info.get(_LAST, ""))
+        named = error.table if isinstance(error, OddValue) else None
+        names = [named] if named else _TABLE.findall(connection.info.get(_LAST, ""))
         table = next((name for name in names if name in METADATA.tables), None)
         if table is None:
             raise RowUnreadable(f"a row holds what can't be read: {first}") from error

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
     CompoundSelect,
-    Connection,
-    RowMapping,
-    Text,
     Uuid,
     and_,
     any_,
@@ -32,39 +29,35 @@ from bot.core.rates import RateWindow
 from bot.core.spending.limits import Scope, Seen
 from bot.core.states import CallKind, CallState
 from bot.store.rows.base import Moment
+from bot.store.rows.posting import PROFILES
 from bot.store.rows.spending import CALLS, RATES
+from bot.store.together import Rows
 
 # The window that X counts for all accounts which one app acts for.
 OF_AN_APP = "24h_app"
 
 
-def open_windows(
-    connection: Connection,
-    profile_ids: Sequence[ProfileId],
-    apps: Mapping[ProfileId | None, str | None],
-    *,
-    now: datetime,
+def windows_of(
+    rows: Rows, profile_ids: Sequence[ProfileId], apps: Mapping[ProfileId | None, str | None]
 ) -> Mapping[ProfileId, tuple[Seen, ...]]:
     """Each profile's windows that are open still, with the calls since that X has not told of.
 
     A window that X counts for a whole app is what X last said of it to any profile of the app.
+
+    Args:
+        rows: of `OPEN_WINDOWS`.
+        profile_ids: whose.
+        apps: the app that each profile's keys belong to.
     """
     found: dict[ProfileId, tuple[Seen, ...]] = dict.fromkeys(profile_ids, ())
-    if not profile_ids:
-        return found
-    values = {
-        "profile_ids": list(profile_ids),
-        "apps": sorted({app for app in apps.values() if app is not None}),
-        "now": now,
-    }
-    for row in connection.execute(_OPEN_WINDOWS, values).mappings():
+    for row in rows:
         mine = [one for one in profile_ids if apps.get(one) == row["app"]]
         for one in mine if row["shared"] else [ProfileId(row["profile_id"])]:
             found[one] += (_seen(row),)
     return found
 
 
-def _seen(row: RowMapping) -> Seen:
+def _seen(row: Mapping[str, Any]) -> Seen:
     return Seen(
         endpoint=row["endpoint"],
         window=RateWindow(
@@ -75,8 +68,8 @@ def _seen(row: RowMapping) -> Seen:
             reason=row["reason"],
         ),
         seen_at=row["seen_at"],
-        used_since=int(row["used_since"]),
-        drift=int(row["drift_left"]),
+        used_since=row["used_since"],
+        drift=row["drift_left"],
         scope=Scope.APP if row["shared"] else Scope.PROFILE,
     )
 
@@ -117,6 +110,8 @@ def _open_windows() -> CompoundSelect[Any]:
     Of an app's window whatever was reserved since may be unheard, and so may what is still under way
     from before: other profiles' answers come in between.
     """
+    theirs = PROFILES.c.id == any_(bindparam("profile_ids", type_=ARRAY(Uuid)))
+    apps = select(PROFILES.c.app).where(theirs, PROFILES.c.app.is_not(None)).scalar_subquery()
     in_time = RATES.c.resets_at > bindparam("now", type_=Moment())
     of_known_app = and_(RATES.c.name == OF_AN_APP, RATES.c.app.is_not(None))
     own = select(
@@ -126,15 +121,15 @@ def _open_windows() -> CompoundSelect[Any]:
     )
     last = (
         select(RATES)
-        .where(RATES.c.app == any_(bindparam("apps", type_=ARRAY(Text))), RATES.c.name == OF_AN_APP, in_time)
+        .where(RATES.c.app == any_(apps), RATES.c.name == OF_AN_APP, in_time)
         .ext(distinct_on(RATES.c.app, RATES.c.endpoint))
         .order_by(RATES.c.app, RATES.c.endpoint, RATES.c.seen_at.desc(), RATES.c.remaining)
         .subquery("last")
     )
-    theirs = and_(CALLS.c.app == last.c.app, CALLS.c.endpoint == last.c.endpoint)
+    of_them = and_(CALLS.c.app == last.c.app, CALLS.c.endpoint == last.c.endpoint)
     of_x = CALLS.c.kind.in_((CallKind.POST, CallKind.READ))
     used = [
-        select(func.count()).select_from(CALLS).where(theirs, *rows).correlate(last).scalar_subquery()
+        select(func.count()).select_from(CALLS).where(of_them, *rows).correlate(last).scalar_subquery()
         for rows in (
             (of_x, CALLS.c.state != CallState.RELEASED, CALLS.c.at > last.c.seen_at),
             (CALLS.c.state == CallState.RESERVED, CALLS.c.at <= last.c.seen_at),
@@ -145,4 +140,5 @@ def _open_windows() -> CompoundSelect[Any]:
     )
 
 
-_OPEN_WINDOWS = _open_windows()
+OPEN_WINDOWS = _open_windows()
+"""The open windows of `profile_ids`, and of the apps that their keys belong to, at `now`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,6 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
-    column,
     delete,
     false,
     func,
@@ -24,7 +23,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, Insert
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from bot.core.model import Call, ProfileId
@@ -32,6 +31,7 @@ from bot.core.rates import RateWindow
 from bot.core.spending.limits import bounded
 from bot.core.states import CallKind, CallState
 from bot.ports import Rates
+from bot.store.given_rows import GivenRows
 from bot.store.open_windows import OF_AN_APP, USED_SINCE
 from bot.store.rows.base import Moment
 from bot.store.rows.posting import PROFILES
@@ -69,20 +69,12 @@ class RateTable(Rates):
         kept = {(one, w.name): bounded(w, now) for one, windows in told.items() for w in windows}
         drifts = self._drifts(endpoint, kept)
         if kept:
-            self.connection.execute(
-                _KEEP,
-                {
-                    "endpoint": endpoint,
-                    "seen_at": now,
-                    "profile_ids": [one for one, _ in kept],
-                    "names": [name for _, name in kept],
-                    "quotas": [window.limit for window in kept.values()],
-                    "remaining": [window.remaining for window in kept.values()],
-                    "resets": [window.resets_at for window in kept.values()],
-                    "drifts": [drifts.get(key, 0) for key in kept],
-                    "reasons": [window.reason for window in kept.values()],
-                },
-            )
+            rows = [
+                asdict(window) | {"profile_id": one, "drift": drifts.get((one, name), 0)}
+                for (one, name), window in kept.items()
+            ]
+            values = {"endpoint": endpoint, "seen_at": now}
+            self.connection.execute(_KEEP, _TOLD.values(rows) | values)
         return {
             one: {name: drift for (owner, name), drift in drifts.items() if owner == one and drift}
             for one in told
@@ -130,18 +122,12 @@ class RateTable(Rates):
         }
         if not weighed:
             return {}
-        values = {
-            "endpoint": endpoint,
-            "kind": kind_of(endpoint),
-            "owners": [one for one, _ in weighed],
-            "names": [name for _, name in weighed],
-            "starts": [
-                window.resets_at - _DRIFT_LENGTHS[window.name] - timedelta(seconds=1)
-                for window in weighed.values()
-            ],
-        }
+        windows = [
+            {"owner": one, "name": name, "start": _began(window)} for (one, name), window in weighed.items()
+        ]
+        values = {"endpoint": endpoint, "kind": kind_of(endpoint)}
         drifts = {}
-        for row in self.connection.execute(_CALLS_SINCE, values):
+        for row in self.connection.execute(_CALLS_SINCE, _WINDOWS.values(windows) | values):
             window = weighed[row.owner, row.name]
             counted = (window.limit or 0) - window.remaining
             drifts[ProfileId(row.owner), str(row.name)] = (
@@ -150,22 +136,31 @@ class RateTable(Rates):
         return drifts
 
 
+def _began(window: RateWindow) -> datetime:
+    """When a window began; X tells its end to the second."""
+    return window.resets_at - _DRIFT_LENGTHS[window.name] - timedelta(seconds=1)
+
+
 def kind_of(endpoint: str) -> CallKind:
     """What a call of an endpoint spends."""
     return CallKind.READ if endpoint.startswith("GET ") else CallKind.POST
 
 
+_WINDOWS = GivenRows(owner=Uuid(), name=Text(), start=Moment())
+_TOLD = GivenRows(
+    profile_id=Uuid(),
+    name=Text(),
+    limit=Integer(),
+    remaining=Integer(),
+    resets_at=Moment(),
+    drift=Integer(),
+    reason=Text(),
+)
+
+
 def _calls_since() -> Select[Any]:
     """The requests that calls since a moment may have been: one, and one more for each page of posts."""
-    told = (
-        func.unnest(
-            bindparam("owners", type_=ARRAY(Uuid)),
-            bindparam("names", type_=ARRAY(Text)),
-            bindparam("starts", type_=ARRAY(Moment())),
-        )
-        .table_valued(column("owner", Uuid), column("name", Text), column("start", Moment()), name="told")
-        .render_derived()
-    )
+    told = _WINDOWS.table
     since = (CALLS.c.kind == bindparam("kind", type_=CALLS.c.kind.type), CALLS.c.at > told.c.start)
     own = [
         select((1 + CALLS.c.units // _PAGE).label("calls")).where(
@@ -199,19 +194,7 @@ _CALLS_SINCE = _calls_since()
 
 
 def _keep() -> Insert:
-    told = (
-        func.unnest(
-            bindparam("profile_ids", type_=ARRAY(Uuid)),
-            bindparam("names", type_=ARRAY(Text)),
-            bindparam("quotas", type_=ARRAY(Integer)),
-            bindparam("remaining", type_=ARRAY(Integer)),
-            bindparam("resets", type_=ARRAY(Moment())),
-            bindparam("drifts", type_=ARRAY(Integer)),
-            bindparam("reasons", type_=ARRAY(Text)),
-        )
-        .table_valued("profile_id", "name", "quota", "remaining", "resets_at", "drift", "reason", name="told")
-        .render_derived()
-    )
+    told = _TOLD.table
     fields = ("quota", "remaining", "resets_at", "seen_at", "drift", "reason", "app")
     columns = ["profile_id", "endpoint", "name", *fields]
     endpoint, seen_at = bindparam("endpoint", type_=Text), bindparam("seen_at", type_=Moment())
@@ -219,7 +202,7 @@ def _keep() -> Insert:
         told.c.profile_id,
         endpoint,
         told.c.name,
-        told.c.quota,
+        told.c.limit,
         told.c.remaining,
         told.c.resets_at,
         seen_at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
-    column,
     exists,
     func,
     or_,
@@ -35,6 +34,7 @@ from bot.core.posting.schedule import ON_TIME
 from bot.core.posting.snowflakes import ASKED
 from bot.core.states import CallState, Mode, Origin, PlanStatus, SlotStatus, TweetStatus
 from bot.ports import Sending
+from bot.store.given_rows import GivenRows
 from bot.store.leases import acquiring, releasing
 from bot.store.profiles import as_plan
 from bot.store.rows.base import Moment
@@ -93,13 +93,10 @@ class SendingTable(Sending):
         Raises:
             ForbiddenTransition: one is no longer ready.
         """
-        values = {
-            "ids": list(leases),
-            "fencings": [lease.fencing for lease in leases.values()],
-            "afters": [after.get(one) for one in leases],
-            "now": now,
-        }
-        rows = self.connection.execute(_BEGIN, values).mappings().all()
+        given = _SENT.values(
+            {"id": one, "fencing": lease.fencing, "after": after.get(one)} for one, lease in leases.items()
+        )
+        rows = self.connection.execute(_BEGIN, given | {"now": now}).mappings().all()
         _check_slots(rows, SlotStatus.PLANNED, SlotStatus.CLAIMED)
         if len(rows) != len(leases):
             raise ForbiddenTransition("TweetStatus: a post that was ready is no longer drafted or approved")
@@ -116,14 +113,8 @@ class SendingTable(Sending):
         Raises:
             ForbiddenTransition: a slot is not claimed, or a call is not reserved.
         """
-        values = {
-            "ids": [post.tweet_id for post in posts],
-            "x_ids": [post.x_tweet_id for post in posts],
-            "calls": [post.call_id for post in posts],
-            "fencings": [post.fencing for post in posts],
-            "now": now,
-        }
-        rows = self.connection.execute(_MADE, values).mappings().all()
+        given = _POSTED.values(map(asdict, posts))
+        rows = self.connection.execute(_MADE, given | {"now": now}).mappings().all()
         _check_slots(rows, SlotStatus.CLAIMED, SlotStatus.DONE)
         if any(row["settled"] is None for row in rows):
             raise ForbiddenTransition("CallState: a call that is to be settled is not reserved")
@@ -160,6 +151,10 @@ def _check_slots(rows: Sequence[RowMapping], current: SlotStatus, wanted: SlotSt
 _IDS = bindparam("profile_ids", type_=ARRAY(Uuid))
 _NOW = bindparam("now", type_=Moment())
 _OTHER_SLOTS, _OTHER_TWEETS = SLOTS.alias("other_slots"), TWEETS.alias("other_tweets")
+
+
+_SENT = GivenRows(id=Uuid(), fencing=BigInteger(), after=Text())
+_POSTED = GivenRows(tweet_id=Uuid(), x_tweet_id=Text(), call_id=Uuid(), fencing=BigInteger())
 
 
 def _ready() -> Select[Any]:
@@ -256,24 +251,16 @@ def _moved(tweets: CTE, current: SlotStatus, wanted: SlotStatus) -> CTE:
 
 
 def _begin() -> Select[Any]:
-    told = (
-        func.unnest(
-            bindparam("ids", type_=ARRAY(Uuid)),
-            bindparam("fencings", type_=ARRAY(BigInteger)),
-            bindparam("afters", type_=ARRAY(Text)),
-        )
-        .table_valued(column("id", Uuid), "fencing", "after", name="told")
-        .render_derived()
-    )
+    given = _SENT.table
     sent = (
         update(TWEETS)
-        .where(TWEETS.c.id == told.c.id, TWEETS.c.status.in_((TweetStatus.DRAFTED, TweetStatus.APPROVED)))
+        .where(TWEETS.c.id == given.c.id, TWEETS.c.status.in_((TweetStatus.DRAFTED, TweetStatus.APPROVED)))
         .values(
             status=TweetStatus.PUBLISHING,
             first_intent_at=func.coalesce(TWEETS.c.first_intent_at, _NOW),
-            after_x_id=case((TWEETS.c.first_intent_at.is_(None), told.c.after), else_=TWEETS.c.after_x_id),
+            after_x_id=case((TWEETS.c.first_intent_at.is_(None), given.c.after), else_=TWEETS.c.after_x_id),
             intent_at=_NOW,
-            fencing=told.c.fencing,
+            fencing=given.c.fencing,
             attempts=TWEETS.c.attempts + 1,
             absent_reads=0,
             inconclusive_reads=0,
@@ -291,31 +278,22 @@ def _begin() -> Select[Any]:
 
 
 def _made() -> Select[Any]:
-    told = (
-        func.unnest(
-            bindparam("ids", type_=ARRAY(Uuid)),
-            bindparam("x_ids", type_=ARRAY(Text)),
-            bindparam("calls", type_=ARRAY(Uuid)),
-            bindparam("fencings", type_=ARRAY(BigInteger)),
-        )
-        .table_valued(column("id", Uuid), "x_id", column("call", Uuid), "fencing", name="told")
-        .render_derived()
-    )
+    given = _POSTED.table
     posted = (
         update(TWEETS)
         .where(
-            TWEETS.c.id == told.c.id,
+            TWEETS.c.id == given.c.tweet_id,
             TWEETS.c.status == TweetStatus.PUBLISHING,
-            TWEETS.c.fencing == told.c.fencing,
+            TWEETS.c.fencing == given.c.fencing,
         )
-        .values(status=TweetStatus.POSTED, x_tweet_id=told.c.x_id, posted_at=_NOW)
-        .returning(*TWEET_COLUMNS, told.c.call)
+        .values(status=TweetStatus.POSTED, x_tweet_id=given.c.x_tweet_id, posted_at=_NOW)
+        .returning(*TWEET_COLUMNS, given.c.call_id)
         .cte("posted")
     )
     moved = _moved(posted, SlotStatus.CLAIMED, SlotStatus.DONE)
     settled = (
         update(CALLS)
-        .where(CALLS.c.id == posted.c.call, CALLS.c.state == CallState.RESERVED)
+        .where(CALLS.c.id == posted.c.call_id, CALLS.c.state == CallState.RESERVED)
         .values(state=CallState.SETTLED)
         .returning(CALLS.c.id)
         .cte("settled")
@@ -323,7 +301,7 @@ def _made() -> Select[Any]:
     return (
         select(posted, moved.c.id.label("moved"), settled.c.id.label("settled"))
         .join_from(posted, moved, moved.c.id == posted.c.slot_id, isouter=True)
-        .join(settled, settled.c.id == posted.c.call, isouter=True)
+        .join(settled, settled.c.id == posted.c.call_id, isouter=True)
         .add_cte(releasing(posted).cte("given_back"))
     )
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CompoundSelect,
-    Connection,
     Select,
     Text,
+    Uuid,
     any_,
     bindparam,
     cast,
@@ -29,10 +28,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from bot.core.spending.limits import Scope, SharedUsage, Spent, month_start
+from bot.core.spending.limits import Scope, SharedUsage, Spent
 from bot.core.states import CallKind, CallState
 from bot.store.rows.base import Moment
+from bot.store.rows.posting import PROFILES
 from bot.store.rows.spending import APP_USAGE, CALLS
+from bot.store.together import Rows
 
 # In the sums; in other rows it is NULL.
 UNKNOWN_APP = ""
@@ -51,6 +52,19 @@ class Shared:
     scopes: AbstractSet[Scope]
     days: Mapping[str | Scope, Sequence[Spent]] = field(default_factory=dict)
     months: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, scopes: AbstractSet[Scope], rows: Rows) -> Self:
+        """What the rows of `SHARED` say of these scopes."""
+        days = defaultdict[str | Scope, list[Spent]](list)
+        months = {}
+        for row in rows:
+            if row["at"] is None:
+                months[row["app"]] = (row["posts"], row["reads"])
+            else:
+                whose = Scope.ALL if row["scope"] == Scope.ALL else row["app"]
+                days[whose].append(Spent(at=row["at"], units=row["posts"]))
+        return cls(scopes, {one: newest_first(spent) for one, spent in days.items()}, months)
 
     def of_app(self, app_id: str | None) -> SharedUsage | None:
         """What an app was used for; what is of no known app counts for every app."""
@@ -72,47 +86,19 @@ class Shared:
         return SharedUsage(posts=day, posts_month=posts_month, reads_month=reads_month)
 
 
-@dataclass(frozen=True)
-class SharedReader:
-    """Reads what the scopes used that have limits; nothing where none has."""
-
-    connection: Connection
-    now: datetime
-    scopes: AbstractSet[Scope]
-
-    def read(self, apps: Collection[str | None]) -> Shared:
-        """The use of these apps, and of everybody."""
-        if not self.scopes:
-            return Shared(self.scopes)
-        days = defaultdict[str | Scope, list[Spent]](list)
-        months = {}
-        values = {
-            "apps": sorted({one for one in apps if one is not None}),
-            "of_apps": Scope.APP in self.scopes,
-            "of_all": Scope.ALL in self.scopes,
-            "after": self.now - timedelta(hours=24),
-            "first": month_start(self.now).date(),
-        }
-        for scope, app, at, posts, reads in self.connection.execute(_SHARED, values):
-            if at is None:
-                months[app] = (int(posts), int(reads))
-            else:
-                days[Scope.ALL if scope == Scope.ALL else app].append(Spent(at=at, units=int(posts)))
-        return Shared(self.scopes, {one: newest_first(spent) for one, spent in days.items()}, months)
-
-
 def newest_first(*spent: Sequence[Spent]) -> tuple[Spent, ...]:
     """The posts of several, together."""
     return tuple(sorted((one for some in spent for one in some), key=lambda one: one.at, reverse=True))
 
 
 def _shared() -> CompoundSelect[Any]:
-    apps = any_(bindparam("apps", type_=ARRAY(Text)))
+    theirs = PROFILES.c.id == any_(bindparam("profile_ids", type_=ARRAY(Uuid)))
+    apps = any_(select(PROFILES.c.app).where(theirs, PROFILES.c.app.is_not(None)).scalar_subquery())
     of_apps, of_all = bindparam("of_apps", type_=Boolean), bindparam("of_all", type_=Boolean)
     app = func.coalesce(CALLS.c.app, UNKNOWN_APP)
     # Whatever the minute ends with frees it: never too early, and at most a minute late.
     minute = func.date_trunc("minute", CALLS.c.at - literal_column("interval '1 microsecond'"))
-    theirs = or_(CALLS.c.app == apps, CALLS.c.app.is_(None))
+    of_them = or_(CALLS.c.app == apps, CALLS.c.app.is_(None))
     month = select(
         literal(Scope.APP.value, Text).label("scope"),
         APP_USAGE.c.app,
@@ -125,7 +111,7 @@ def _shared() -> CompoundSelect[Any]:
         APP_USAGE.c.date >= bindparam("first", type_=APP_USAGE.c.date.type),
     )
     return union_all(
-        _day(Scope.APP, app).where(of_apps, theirs).group_by(CALLS.c.app, minute),
+        _day(Scope.APP, app).where(of_apps, of_them).group_by(CALLS.c.app, minute),
         _day(Scope.ALL, literal(UNKNOWN_APP, Text)).where(of_all).group_by(minute),
         month.group_by(APP_USAGE.c.app),
     )
@@ -146,4 +132,5 @@ def _day(scope: Scope, app: Any) -> Select[Any]:
     )
 
 
-_SHARED = _shared()
+SHARED = _shared()
+"""What the apps of `profile_ids` used, and what everybody did, where `of_apps` and `of_all` ask for it."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Date,
     Select,
     Uuid,
     any_,
@@ -27,17 +28,19 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import ProgrammingError
 
+from bot.core.codes import DecisionKind
 from bot.core.errors import RowUnreadable, UsageUnreadable
 from bot.core.model import ProfileId
 from bot.core.spending.limits import STARTS_WINDOW, Scope, Spent, Usage, month_start
 from bot.core.states import CallKind, CallState
-from bot.store.decisions import DecisionTable
 from bot.store.foundations import SUM_AGAIN
 from bot.store.odd_rows import odd_rows_named
-from bot.store.open_windows import open_windows
+from bot.store.open_windows import OPEN_WINDOWS, windows_of
+from bot.store.rows.base import Moment
 from bot.store.rows.posting import PROFILES
-from bot.store.rows.spending import CALLS, DAILY_USAGE
-from bot.store.shared_usage import SharedReader, newest_first
+from bot.store.rows.spending import CALLS, DAILY_USAGE, DECISIONS
+from bot.store.shared_usage import SHARED, Shared, newest_first
+from bot.store.together import Rows, Together
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,18 @@ class UsageReader:
 
     def read(self) -> Mapping[ProfileId | None, Usage]:
         """The use of each, and under None that of nobody in particular, which counts for everyone."""
-        everybodys = self._everybodys()
-        day, months, last = self._posts_of_a_day(), self._months(), self._last_posts()
-        apps: dict[ProfileId | None, str | None] = {one: app for one, (app, _) in last.items()}
-        seen = open_windows(self.connection, self.profile_ids, apps, now=self.now)
-        starts = tuple(DecisionTable(self.connection).starts(since=self.now - STARTS_WINDOW))
-        shared = SharedReader(self.connection, self.now, self.shared).read(apps.values())
+        told = _ASKED.read(self.connection, self._values())
+        everybodys = _Everybodys(**told["everybodys"][0])
+        day, months = _days(told["day"]), _months_of(told["months"])
+        last = {row["id"]: row["at"] for row in told["last_posts"]}
+        apps: dict[ProfileId | None, str | None] = {row["id"]: row["app"] for row in told["last_posts"]}
+        seen = windows_of(told["windows"], self.profile_ids, apps)
+        starts = tuple(row["at"] for row in told["starts"])
+        shared = Shared.of(self.shared, told["shared"])
         whose: list[ProfileId | None] = [*self.profile_ids, None]
         return {
             one: Usage(
-                posts=day[None] if one is None else newest_first(day[one], day[None]),
+                posts=newest_first(*(day[owner] for owner in {one, None})),
                 posts_month=sum(months[owner, CallKind.POST].units for owner in {one, None}),
                 reads_month=sum(months[owner, CallKind.READ].units for owner in {one, None}),
                 cost_month=everybodys.cost,
@@ -68,7 +73,7 @@ class UsageReader:
                     (months[owner, kind].cost for owner in {one, None} for kind in CallKind), Decimal(0)
                 ),
                 tokens_day=everybodys.tokens,
-                last_post_at=None if one is None else last[one][1],
+                last_post_at=last.get(one),
                 seen=() if one is None else seen[one],
                 starts=starts,
                 app_id=apps.get(one),
@@ -78,29 +83,19 @@ class UsageReader:
             for one in whose
         }
 
-    def _posts_of_a_day(self) -> Mapping[ProfileId | None, tuple[Spent, ...]]:
-        found = defaultdict[ProfileId | None, tuple[Spent, ...]](tuple)
-        values = {"profile_ids": self.profile_ids, "after": self.now - timedelta(hours=24)}
-        for owner, at, units in self.connection.execute(_DAY, values):
-            found[owner] += (Spent(at=at, units=int(units)),)
-        return found
-
-    def _months(self) -> Mapping[tuple[ProfileId | None, CallKind], _Month]:
-        found = defaultdict[tuple[ProfileId | None, CallKind], _Month](_Month)
-        values = {"profile_ids": self.profile_ids, "start": month_start(self.now)}
-        for owner, kind, units, cost in self.connection.execute(_MONTHS, values):
-            found[owner, kind] = _Month(int(units), Decimal(cost))
-        return found
-
-    def _last_posts(self) -> Mapping[ProfileId, tuple[str | None, datetime | None]]:
-        """Each profile's app, and when it last posted."""
-        rows = self.connection.execute(_LAST_POSTS, {"profile_ids": self.profile_ids})
-        return {ProfileId(owner): (app, at) for owner, app, at in rows}
-
-    def _everybodys(self) -> _Everybodys:
-        values = {"first": month_start(self.now).date(), "today": self.now.date()}
-        cost, tokens, posts, reads = self.connection.execute(_EVERYBODYS, values).one()
-        return _Everybodys(cost=Decimal(cost), tokens=int(tokens), posts=int(posts), reads=int(reads))
+    def _values(self) -> Mapping[str, Any]:
+        month = month_start(self.now)
+        return {
+            "profile_ids": self.profile_ids,
+            "now": self.now,
+            "after": self.now - timedelta(hours=24),
+            "since": self.now - STARTS_WINDOW,
+            "start": month,
+            "first": month.date(),
+            "today": self.now.date(),
+            "of_apps": Scope.APP in self.shared,
+            "of_all": Scope.ALL in self.shared,
+        }
 
 
 @dataclass(frozen=True)
@@ -119,6 +114,20 @@ class _Everybodys:
     tokens: int
     posts: int
     reads: int
+
+
+def _days(rows: Rows) -> Mapping[ProfileId | None, Sequence[Spent]]:
+    found = defaultdict[ProfileId | None, list[Spent]](list)
+    for row in rows:
+        found[row["profile_id"]].append(Spent(at=row["at"], units=row["units"]))
+    return found
+
+
+def _months_of(rows: Rows) -> Mapping[tuple[ProfileId | None, CallKind], _Month]:
+    found = defaultdict[tuple[ProfileId | None, CallKind], _Month](_Month)
+    for row in rows:
+        found[row["profile_id"], row["kind"]] = _Month(row["units"], row["cost"])
+    return found
 
 
 @contextmanager
@@ -184,7 +193,12 @@ def _last_posts() -> Select[Any]:
 
 _DAY, _LAST_POSTS = _day(), _last_posts()
 _MONTHS = (
-    select(CALLS.c.profile_id, CALLS.c.kind, func.sum(CALLS.c.units), func.sum(CALLS.c.cost_usd))
+    select(
+        CALLS.c.profile_id,
+        CALLS.c.kind,
+        func.sum(CALLS.c.units).label("units"),
+        func.sum(CALLS.c.cost_usd).label("cost"),
+    )
     .where(
         CALLS.c.kind.in_(tuple(CallKind)),
         _COUNTS,
@@ -193,9 +207,26 @@ _MONTHS = (
     )
     .group_by(CALLS.c.profile_id, CALLS.c.kind)
 )
+_TOKENS_TODAY = func.sum(DAILY_USAGE.c.tokens_used).filter(
+    DAILY_USAGE.c.date == bindparam("today", type_=Date)
+)
 _EVERYBODYS = select(
-    func.coalesce(func.sum(DAILY_USAGE.c.cost_usd), Decimal(0)),
-    func.coalesce(func.sum(DAILY_USAGE.c.tokens_used).filter(DAILY_USAGE.c.date == bindparam("today")), 0),
-    func.coalesce(func.sum(DAILY_USAGE.c.tweets_posted), 0),
-    func.coalesce(func.sum(DAILY_USAGE.c.reads_made), 0),
-).where(DAILY_USAGE.c.date >= bindparam("first"))
+    func.coalesce(func.sum(DAILY_USAGE.c.cost_usd), Decimal(0)).label("cost"),
+    func.coalesce(_TOKENS_TODAY, 0).label("tokens"),
+    func.coalesce(func.sum(DAILY_USAGE.c.tweets_posted), 0).label("posts"),
+    func.coalesce(func.sum(DAILY_USAGE.c.reads_made), 0).label("reads"),
+).where(DAILY_USAGE.c.date >= bindparam("first", type_=Date))
+_STARTS = (
+    select(DECISIONS.c.at)
+    .where(DECISIONS.c.kind == DecisionKind.START, DECISIONS.c.at > bindparam("since", type_=Moment()))
+    .order_by(DECISIONS.c.at.desc())
+)
+_ASKED = Together(
+    everybodys=_EVERYBODYS,
+    day=_DAY,
+    months=_MONTHS,
+    last_posts=_LAST_POSTS,
+    windows=OPEN_WINDOWS,
+    starts=_STARTS,
+    shared=SHARED,
+)

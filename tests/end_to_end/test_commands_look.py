@@ -30,7 +30,8 @@ def test_usage_made_elsewhere_counts_from_then_on(cli: Cli, rows: Rows, local_x:
 
     assert answer.keys() >= {"as_of", "limits", "month"}
     assert all(
-        one.keys() == {"name", "used", "cap", "remaining", "window", "resets_at"} for one in answer["limits"]
+        one.keys() == {"name", "used", "cap", "remaining", "window", "scope", "resets_at"}
+        for one in answer["limits"]
     )
     assert answer["month"].keys() >= {"cost_usd", "budget_usd", "forecast_usd", "days_left"}
     day = limits(answer)["posts_24h"]

@@ -123,17 +123,23 @@ class TownRig(Rig):
         self.x.disarm()
         with self.engine.begin() as connection:
             unwritable.allow_all(connection)
-            for one in self.residents[1:]:
-                connection.execute(
-                    text(
-                        "UPDATE credentials SET encrypted_keys = :keys "
-                        "WHERE profile_id = :id AND encrypted_keys = :lost"
-                    ),
-                    {"keys": self._encrypted(one), "id": one.profile_id, "lost": _UNREADABLE},
-                )
-            connection.execute(text("UPDATE rate_windows SET resets_at = seen_at"))
-            connection.execute(text("UPDATE tweets SET next_attempt_at = NULL WHERE status = 'approved'"))
-            connection.execute(text("SELECT pg_notify('bot_work', '')"))
+        for one in self.residents[1:]:
+            self.execute(
+                "UPDATE credentials SET encrypted_keys = :keys "
+                "WHERE profile_id = :id AND encrypted_keys = :lost",
+                keys=self._encrypted(one),
+                id=one.profile_id,
+                lost=_UNREADABLE,
+            )
+        # One profile and one table at a time: workers write many at once, in an order of their own.
+        for one in self.residents:
+            self.execute(
+                "UPDATE rate_windows SET resets_at = seen_at WHERE profile_id = :id", id=one.profile_id
+            )
+            self.execute(
+                "UPDATE tweets SET next_attempt_at = NULL WHERE status = 'approved' AND profile_id = :id",
+                id=one.profile_id,
+            )
 
     def wait_mended(self) -> None:
         """Mends, until every post is at its end: a refusal may be saved only after that was done."""

@@ -109,7 +109,6 @@ LOOKS: dict[str, Look] = {
     "the last decision of a kind that never was": lambda tx, p, _: tx.decisions.last(
         p.id, limit=1, kinds=("audit",)
     ),
-    "starts": lambda tx, _p, _: tx.decisions.starts(since=NOW - HOUR),
     "record a decision": lambda tx, p, _: tx.decisions.record(a_decision(p.id, at=NOW, reason="another")),
     "active plan": lambda tx, p, _: tx.profiles.active_plan(p.id),
     "due work": lambda tx, p, _: tx.due_work.find(

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.core.model import DecisionRecord, Profile
+from bot.core.spending.limits import STARTS_WINDOW
 from bot.store.manager import DatabaseManager
 from tests.store.rows import HOUR, NOW, a_decision, a_tweet, a_wish
 
@@ -133,8 +134,8 @@ def test_every_start_is_a_row_of_its_own(manager: DatabaseManager) -> None:
     recorded(manager, None, *starts, a_decision(None, kind="post", at=NOW))
 
     with manager.transaction() as tx:
-        assert tx.decisions.starts(since=NOW - HOUR) == [NOW, NOW - SECOND]
-        assert tx.decisions.starts(since=NOW) == []
+        assert tx.ledger.usage(None, now=NOW).starts == (NOW, NOW - SECOND)
+        assert tx.ledger.usage(None, now=NOW + STARTS_WINDOW).starts == ()
 
 
 def test_the_newest_come_first_and_no_more_than_asked_for(manager: DatabaseManager, profile: Profile) -> None:

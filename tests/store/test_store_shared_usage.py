@@ -182,11 +182,11 @@ def statements(manager: DatabaseManager, profile: Profile, shared: frozenset[Sco
     return said
 
 
-def test_shared_limits_take_one_more_statement_and_none_where_there_are_none(
+def test_all_use_is_read_by_one_statement_beside_the_check_of_what_it_stands_on(
     manager: DatabaseManager, profile: Profile
 ) -> None:
-    alone = statements(manager, profile, frozenset())
-    assert len(statements(manager, profile, BOTH)) == len(alone) + 1
+    assert len(statements(manager, profile, frozenset())) == 2
+    assert len(statements(manager, profile, BOTH)) == 2
     assert shared_of(manager, profile).app is not None
     with manager.transaction() as tx:
         usage = tx.ledger.usage(profile.id, now=NOW)

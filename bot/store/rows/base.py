@@ -48,7 +48,11 @@ FORGET_AT_ONCE = 5_000
 
 
 class OddValue(ValueError):
-    """A value of a row that nothing can be weighed with."""
+    """A value of a row that nothing can be weighed with; `table` is the row's, where it is known."""
+
+    def __init__(self, said: str, *, table: str | None = None) -> None:
+        super().__init__(said)
+        self.table = table
 
 
 class Moment(TypeDecorator[datetime]):
