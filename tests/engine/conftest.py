@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import URL
 
 from bot.store.manager import DatabaseManager
-from tests.conftest import admin
+from tests.conftest import admin, copy_of
 from tests.engine.world import World
 
 
@@ -17,7 +17,7 @@ from tests.engine.world import World
 def shared(postgres_url: URL, template: str) -> Iterator[DatabaseManager]:
     """One database for all worlds of a test process: to empty it is quicker than to copy another."""
     name = f"worlds_{uuid.uuid4().hex[:12]}"
-    admin(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    admin(postgres_url, copy_of(template, name))
     opened = DatabaseManager(postgres_url.set(database=name))
     yield opened
     opened.close()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.no_cover
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("shard", range(4))
+@pytest.mark.parametrize("shard", range(2))
 def test_whatever_breaks_in_some_profiles_each_text_is_live_once_or_not_at_all(
     manager: DatabaseManager, shard: int
 ) -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.no_cover
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("shard", range(10))
+@pytest.mark.parametrize("shard", range(6))
 def test_whatever_breaks_each_text_is_posted_once_or_not_at_all_with_a_reason(
     manager: DatabaseManager, shard: int
 ) -> None:

@@ -141,6 +141,7 @@ def test_a_resend_that_was_kept_up_still_goes_out_when_the_text_is_nowhere(world
     world.check_books()
 
 
+@pytest.mark.no_cover  # days of ticks over the same lines
 def test_a_timeline_that_no_read_shows_whole_is_not_bought_again_and_again(world: World) -> None:
     """Someone else posts more than a read shows: looks grow rarer, and the tweet is settled in the end."""
     world.slot(0, "known before")
@@ -174,6 +175,7 @@ def test_a_part_whose_root_was_removed_while_it_was_unknown_ends(world: World) -
     assert [tweet.reason for tweet in world.tweets()[1:]] == ["thread_broken", "thread_broken"]
 
 
+@pytest.mark.no_cover  # days of ticks over the same lines
 def test_a_person_who_asks_does_not_wait_for_a_look_that_was_put_off(world: World) -> None:
     world.x.visibility = timedelta(seconds=1)
     world.slot(0, "unheard")

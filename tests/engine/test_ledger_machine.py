@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -168,6 +169,7 @@ def machine(manager: DatabaseManager) -> type[RuleBasedStateMachine]:  # noqa: C
     return LedgerMachine
 
 
+@pytest.mark.no_cover  # as wherever hypothesis draws examples
 def test_the_judge_over_the_real_ledger_agrees_with_counting_by_hand(manager: DatabaseManager) -> None:
     case = machine(manager).TestCase
     case.settings = settings(

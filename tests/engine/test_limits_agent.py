@@ -179,6 +179,7 @@ def test_no_model_is_asked_when_its_tokens_or_the_post_after_it_don_t_fit(world:
     assert not world.writer.asked
 
 
+@pytest.mark.no_cover  # a month of ticks over the same lines
 def test_a_month_of_a_plan_that_wants_more_never_exceeds_its_budget_model_calls_included(
     world: World,
 ) -> None:

@@ -331,7 +331,7 @@ class Schedule:
 def database(server: URL, template: str) -> Iterator[URL]:
     """A migrated database of a rig's own."""
     name = f"faults_{uuid.uuid4().hex[:12]}"
-    _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
     yield server.set(database=name)
     _administer(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 

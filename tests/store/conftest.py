@@ -14,7 +14,7 @@ from sqlalchemy import URL
 from bot.core.model import Profile
 from bot.store.connect import parse_url
 from bot.store.manager import DatabaseManager
-from tests.conftest import admin
+from tests.conftest import admin, copy_of
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def neighbour(manager: DatabaseManager) -> Profile:
 def standing(postgres_url: URL, template: str) -> Iterator[DatabaseManager]:
     """A migrated database of a test file's own, for tests that change nothing in it."""
     name = f"standing_{uuid.uuid4().hex[:12]}"
-    admin(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    admin(postgres_url, copy_of(template, name))
     opened = DatabaseManager(postgres_url.set(database=name))
     yield opened
     opened.close()

@@ -14,7 +14,7 @@ from bot.core.spending.limits import CREATE_POST, Scope
 from bot.core.states import TweetStatus
 from bot.core.work import LookAhead
 from bot.store.manager import DatabaseManager, StoreTransaction
-from tests.conftest import admin
+from tests.conftest import admin, copy_of
 from tests.store.rows import DAY, HOUR, NOW, a_call, a_decision, a_posted, a_tweet, a_window, a_wish
 
 # One process, because two years of rows are made once.
@@ -48,7 +48,7 @@ SELECT at::date, api, count(*), sum(cost_usd) FROM api_calls GROUP BY 1, 2;
 def old(postgres_url: URL, template: str) -> Iterator[tuple[DatabaseManager, Profile, Plan]]:
     """A profile that has posted for two years, and a little that is going on now."""
     name = f"old_{uuid.uuid4().hex[:12]}"
-    admin(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    admin(postgres_url, copy_of(template, name))
     url = postgres_url.set(database=name)
     manager = DatabaseManager(url)
     with manager.transaction() as tx:

@@ -44,7 +44,8 @@ class BotProcess:
     """Starts `python -m bot` in a clean environment.
 
     `covered` says whether coverage is measured in it where the tests measure any: a killed process
-    never tells what it covered.
+    never tells what it covered. An interpreter of its own is never measured: it runs the same lines as
+    a fork, and would take twice as long to load them.
     """
 
     folder: Path
@@ -92,8 +93,8 @@ class BotProcess:
         self, arguments: Sequence[str], variables: Mapping[str, str | None], *, out: IO[str], err: IO[str]
     ) -> WarmProcess:
         given = self.full_environment(**variables)
-        at_start = {name: value for name, value in given.items() if name in _AT_START or _measures(name)}
-        return nursery(at_start).start(
+        at_start = {name: value for name, value in given.items() if name in _AT_START}
+        return nursery(at_start | (_measuring() if self.covered else {})).start(
             arguments, environment=given, folder=self.folder, out=out.fileno(), err=err.fileno()
         )
 
@@ -115,11 +116,7 @@ class BotProcess:
 
     def full_environment(self, **variables: str | None) -> dict[str, str]:
         """The environment a command gets."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name in _KEPT or (self.covered and _measures(name))
-        }
+        kept = {name: value for name, value in os.environ.items() if name in _KEPT}
         given = {**self.environment, **variables}
         named = {name: value for name, value in given.items() if value is not None}
         return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **named}
@@ -134,6 +131,6 @@ def eventually(condition: Callable[[], object], *, within: float = PATIENCE, wha
         sleep(0.02)
 
 
-def _measures(name: str) -> bool:
-    """Whether a variable tells an interpreter to measure coverage."""
-    return name.startswith(("COV_", "COVERAGE"))
+def _measuring() -> dict[str, str]:
+    """What tells an interpreter to measure coverage, where the tests measure any."""
+    return {name: value for name, value in os.environ.items() if name.startswith(("COV_", "COVERAGE"))}
