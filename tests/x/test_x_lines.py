@@ -35,10 +35,6 @@ def lines() -> Iterator[Lines]:
         yield made
 
 
-def watchers() -> int:
-    return sum(thread.name == "x-deadlines" for thread in threading.enumerate())
-
-
 def until(true: Callable[[], bool]) -> None:
     begun = monotonic()
     while not true():
@@ -216,13 +212,12 @@ def test_lines_and_the_thread_that_watches_them_go_when_nothing_is_to_do(
     x: ScriptedX, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "KEPT_SECONDS", 0.05)
-    before = watchers()
-    lines = Lines(10.0)
+    lines, others = Lines(10.0), set(threading.enumerate())
     x.answers(200, ME)
+    with lines.call():
+        (watcher,) = set(threading.enumerate()) - others
     make_client(x.url, lines=lines).me()
-    assert watchers() == before + 1
-    until(lambda: watchers() == before)
-    until(lambda: not x.open_lines)
+    until(lambda: not (watcher.is_alive() or x.open_lines))
     make_client(x.url, lines=lines).me()
     assert x.connections == 2
 
