@@ -26,7 +26,11 @@ _CROWDED = Trouble(
     "takes no more connections", "close other clients, raise max_connections, or put a pooler in between"
 )
 
+# A prepared statement says so once, and is planned anew.
+_CHANGED = Trouble("was changed meanwhile", "nothing: what failed is tried again")
+
 _BY_CODE = {
+    psycopg.errors.FeatureNotSupported.sqlstate: _CHANGED,
     psycopg.errors.ReadOnlySqlTransaction.sqlstate: READ_ONLY,
     psycopg.errors.DiskFull.sqlstate: _FULL,
     psycopg.errors.TooManyConnections.sqlstate: _CROWDED,

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL, text
 
-from bot.core.errors import SettingError
+from bot.core.errors import DatabaseUnavailable, SettingError
 from bot.core.model import Profile
 from bot.store.connect import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, parse_url
 from bot.store.manager import DatabaseManager
@@ -113,6 +113,24 @@ def test_a_table_that_changes_under_prepared_statements_is_read_as_it_is_now(
     other.close()
     for _ in range(5):
         read()
+
+
+def test_a_column_that_changes_under_prepared_statements_is_a_trouble_that_passes(
+    manager: DatabaseManager, profile: Profile
+) -> None:
+    def read() -> list[str]:
+        with manager.transaction() as tx:
+            return [one.handle for one in tx.profiles.all()]
+
+    for _ in range(5):
+        read()
+    other = DatabaseManager(manager.engine.url)
+    with other.transaction() as tx:
+        tx.connection.execute(text("ALTER TABLE profiles ALTER COLUMN handle TYPE varchar(100)"))
+    other.close()
+    with pytest.raises(DatabaseUnavailable, match="was changed meanwhile"):
+        read()
+    assert read() == [profile.handle]
 
 
 def test_a_connection_that_the_network_forgot_is_soon_known_for_dead(manager: DatabaseManager) -> None:

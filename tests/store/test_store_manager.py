@@ -327,6 +327,7 @@ TROUBLES = {
     "40P01": ("is busy", "tried again"),
     "40001": ("is busy", "tried again"),
     "25P03": ("is busy", "tried again"),
+    "0A000": ("was changed meanwhile", "tried again"),
 }
 
 
