@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 
 
 def zone_of(settings: Settings, profile: Profile | None) -> ZoneInfo:
-    """The zone that moments are shown in: the environment's where it names one, else the profile's."""
+    """The zone that moments are shown in: the environment's where it names one, else the profile's.
+
+    A profile's row may name none that there is. What was done is shown all the same, in UTC.
+    """
     if profile is None or "bot_timezone" in settings.model_fields_set:
         return ZoneInfo(settings.bot_timezone)
-    return ZoneInfo(profile.timezone)
+    try:
+        return ZoneInfo(profile.timezone)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")
 
 
 def status(settings: Settings, options: argparse.Namespace) -> int:

@@ -23,6 +23,15 @@ def limits(answer: dict[str, object]) -> dict[str, dict[str, object]]:
     return {str(one["name"]): one for one in listed}
 
 
+def test_a_zone_that_there_is_not_hides_nothing(cli: Cli, rows: Rows) -> None:
+    cli.json("run-once")
+    rows.execute("UPDATE profiles SET timezone = 'Nowhere/There'")
+
+    for command in ("status", "usage", "why"):
+        answered = cli(command)
+        assert (answered.code, "UTC" in answered.out) == (0, True)
+
+
 def test_usage_made_elsewhere_counts_from_then_on(cli: Cli, rows: Rows, local_x: Sandbox) -> None:
     rows.execute("SELECT track_twitter_usage(2, 10)")
 
