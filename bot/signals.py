@@ -21,7 +21,11 @@ WAKE_SECONDS = 0.25
 LAST_SECONDS = 1.0
 # How far beyond the draining time a program may be before it is ended from outside.
 GRACE_SECONDS = 1.5
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# A terminal that closes hangs up.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+
+_ALWAYS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 class Watch:
@@ -44,7 +48,9 @@ class Watch:
     def listen(self) -> None:
         """Takes the signals over; call it in the main thread."""
         for number in SIGNALS:
-            signal.signal(number, self._heard)
+            # Whoever starts a program by nohup wants it to outlive the terminal.
+            if number in _ALWAYS or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._heard)
 
     def over(self, work: Callable[[], bool], *, drain: float) -> bool | None:
         """What `work` returns; None when it was asked to stop and its time was over before it ended.

@@ -20,7 +20,7 @@ Cap = Annotated[Annotated[int, Field(ge=0, le=10**9)] | None, BeforeValidator(no
 Amount = Annotated[Decimal, Field(ge=0, le=10**6, decimal_places=6, allow_inf_nan=False)]
 Dollars = Annotated[Amount | None, BeforeValidator(none_word)]
 A_CAP = "a whole number from 0 to 1000000000, or none"
-AN_AMOUNT = "an amount of US dollars like 25.00, or none"
+AN_AMOUNT = "an amount of US dollars from 0 to 1000000 with at most six decimals, like 25.00, or none"
 
 
 class SpendingSettings(BaseSettings):

@@ -13,6 +13,7 @@ import pytest
 from bot.core.errors import SettingError
 from bot.core.spending.limits import Limits, SharedCaps
 from bot.settings import Settings, read_settings, unknown_variables
+from bot.spending_settings import AN_AMOUNT
 from bot.store.connect import parse_url
 
 SECRETS = (
@@ -162,9 +163,9 @@ BAD = [
     ("BOT_TOKENS_PER_DAY", "many", "a whole number from 0 to 1000000000, or none"),
     ("BOT_LEASE_SECONDS", "inf", "seconds, more than two X timeouts and at most 86400, like 90"),
     ("BOT_LEASE_SECONDS", "nan", "seconds, more than two X timeouts and at most 86400, like 90"),
-    ("BOT_MONTHLY_BUDGET_USD", "-1", "an amount of US dollars like 25.00, or none"),
-    ("BOT_MONTHLY_BUDGET_USD", "NaN", "an amount of US dollars like 25.00, or none"),
-    ("BOT_MONTHLY_BUDGET_USD", "Infinity", "an amount of US dollars like 25.00, or none"),
+    ("BOT_MONTHLY_BUDGET_USD", "-1", AN_AMOUNT),
+    ("BOT_MONTHLY_BUDGET_USD", "NaN", AN_AMOUNT),
+    ("BOT_MONTHLY_BUDGET_USD", "Infinity", AN_AMOUNT),
     ("X_API_BASE_URL", "api.x.com", "an http(s) address like https://api.x.com"),
     ("X_API_BASE_URL", "ftp://api.x.com", "an http(s) address like https://api.x.com"),
     ("X_API_BASE_URL", "https://", "an http(s) address like https://api.x.com"),
@@ -188,9 +189,9 @@ UNSHOWN = [
     ("BOT_TIMEZONE", "../../etc", "an IANA time zone like Europe/Berlin"),
     ("X_POSTS_PER_MONTH", "5e2x", "a whole number from 0 to 1000000000, or none"),
     ("BOT_LEASE_SECONDS", "1e300", "seconds, more than two X timeouts and at most 86400, like 90"),
-    ("BOT_MONTHLY_BUDGET_USD", "-0.000001", "an amount of US dollars like 25.00, or none"),
-    ("BOT_MONTHLY_BUDGET_USD", "1E-9999", "an amount of US dollars like 25.00, or none"),
-    ("BOT_MONTHLY_BUDGET_USD", "25 dollars", "an amount of US dollars like 25.00, or none"),
+    ("BOT_MONTHLY_BUDGET_USD", "-0.000001", AN_AMOUNT),
+    ("BOT_MONTHLY_BUDGET_USD", "1E-9999", AN_AMOUNT),
+    ("BOT_MONTHLY_BUDGET_USD", "25 dollars", AN_AMOUNT),
     ("OPENAI_BASE_URL", "localhost:11434", "an http(s) address like https://api.openai.com/v1"),
     ("BOT_DATA_DIR", "~nobody-of-that-name/bot", "a folder for the embedded database"),
     ("OPENAI_MODEL", "sk-proj-AbC123dEf456GhI789", "a model's name like gpt-5-mini"),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.errors import SettingError
 from bot.core.posting.schedule import days_to_plan, moment, wishes
 from tests.core.makers import plan, utc
 
@@ -147,3 +148,10 @@ def test_the_days_to_plan_begin_with_today_on_the_zones_wall(zone: str, now: str
 def test_the_days_to_plan_pass_through_a_leap_day() -> None:
     found = days_to_plan(zone="UTC", now=utc("2028-02-28T12:00:00"), days=3)
     assert found == (date(2028, 2, 28), date(2028, 2, 29), date(2028, 3, 1))
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Bad", "", "/etc", "Europe", "\0"])
+def test_a_zone_that_is_none_is_named(zone: str) -> None:
+    with pytest.raises(SettingError, match="no time zone") as caught:
+        days_to_plan(zone=zone, now=utc("2026-03-10T12:00:00"), days=1)
+    assert "Europe/Berlin" in caught.value.fix

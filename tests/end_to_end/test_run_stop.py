@@ -22,7 +22,7 @@ from tests.writer.stub_model import StubModel
 Texts = Callable[[], list[str]]
 QUICK = {"BOT_TICK_SECONDS": "0.5", "BOT_POSTS_PER_DAY": "0"}
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-AFTER = {signal.SIGTERM: 0, signal.SIGINT: 130}
+AFTER = {signal.SIGTERM: 0, signal.SIGINT: 130, signal.SIGHUP: 0}
 
 
 def ends(worker: WarmProcess, number: signal.Signals) -> int:
@@ -47,7 +47,7 @@ def nothing_is_half_done(rows: Rows) -> bool:
     )
 
 
-@SIGNALS
+@pytest.mark.parametrize("number", AFTER)
 def test_an_idle_worker_stops(bot_process: BotProcess, rows: Rows, number: signal.Signals) -> None:
     worker = bot_process.start("run", **QUICK)
     wait_for(bot_process, worker, "worker_started")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from bot.core.errors import SettingError
 from bot.core.model import Plan, Slot, SlotId, Tweet
 from bot.core.states import Origin, TweetStatus
 
@@ -46,13 +47,25 @@ class Overdue:
     behind: tuple[Slot, ...] = ()
 
 
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SettingError(
+            f"{name!r} is no time zone", fix="set the profile's timezone to a name like Europe/Berlin"
+        ) from error
+
+
 def moment(day: date, clock_time: time, zone: str) -> datetime:
     """The UTC moment of a wall-clock time.
 
     A time that a DST change skips means the moment as far after the change as the wish was
     after its start; a time that comes twice means the first of the two. So each comes once.
+
+    Raises:
+        SettingError: there is no such zone.
     """
-    return datetime.combine(day, clock_time, tzinfo=ZoneInfo(zone)).replace(fold=0).astimezone(UTC)
+    return datetime.combine(day, clock_time, tzinfo=_zone(zone)).replace(fold=0).astimezone(UTC)
 
 
 def wishes(plan: Plan, *, zone: str, day: date) -> tuple[SlotWish, ...]:
@@ -74,7 +87,7 @@ def wishes(plan: Plan, *, zone: str, day: date) -> tuple[SlotWish, ...]:
 
 def days_to_plan(*, zone: str, now: datetime, days: int) -> tuple[date, ...]:
     """Today and the days after it, on the wall of the zone."""
-    today = now.astimezone(ZoneInfo(zone)).date()
+    today = now.astimezone(_zone(zone)).date()
     return tuple(today + timedelta(days=offset) for offset in range(days))
 
 
