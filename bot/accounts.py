@@ -168,6 +168,16 @@ class Accounts:
         """The environment's account on X."""
         return self.adapters.client(self.x_keys)
 
+    def require_usable(self, profile: Profile) -> None:
+        """Refuses to go on where no keys can be used for the profile.
+
+        Raises:
+            Fatal: there are none, no secret key reads them, or they are another account's.
+        """
+        x = self._own_parts_of(profile).x
+        if isinstance(x, KeylessX):
+            x.me()
+
     def _own_of(self, rows: Sequence[tuple[Profile, str | None]]) -> Profile | None:
         """The profile that the environment's keys serve, where there are any or none are needed."""
         if not self.has_own:

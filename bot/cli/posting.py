@@ -60,6 +60,7 @@ def _post_once(
     """
     from bot.bootstrap import open_bot
     from bot.core.posting.post import Post
+    from bot.core.states import Mode
     from bot.engine.outcomes import Outcome, OutcomeKind
     from bot.engine.posting.posting_once import Wish, post_once
     from bot.engine.reports import report_usage
@@ -72,6 +73,9 @@ def _post_once(
                 bot.require_keys(options.profile)
             bot.announce()
             profile = bot.identify(options.profile)
+            if profile.mode is not Mode.DRY_RUN:
+                # Before anything is written: a language model is paid for each draft.
+                bot.accounts.require_usable(profile)
             known = bot.known_profile(options.profile)
             posts = tuple(Post(text=text) for text in options.text or ())
             wish = Wish(posts=posts, topic=options.topic, queue=options.queue)

@@ -111,6 +111,19 @@ def test_an_account_is_added_listed_tested_posted_for_and_removed(
     assert cli("run-once", "--profile", "ada").code != 0
 
 
+def test_nothing_is_written_for_an_account_whose_keys_no_secret_key_reads(
+    cli: Cli, ada: Ada, rows: Rows
+) -> None:
+    piped(cli, ada, "accounts", "add", given=ada.lines.encode())
+
+    refused = cli("run-once", "--profile", "ada", BOT_SECRET_KEY=new_secret_key())
+
+    assert refused.code == 1
+    assert "BOT_SECRET_KEY" in refused.out + refused.err
+    assert rows.count("tweets") == 0
+    assert cli.json("run-once", "--profile", "ada")["outcome"] == "posted"
+
+
 def test_keys_are_read_from_standard_input_a_line_each(cli: Cli, ada: Ada) -> None:
     added = piped(cli, ada, "accounts", "add", given=ada.lines.encode())
     assert (added.code, added.out) == (0, "@ada: keys saved, encrypted; 4 posts a day in UTC, mode auto\n")
