@@ -42,7 +42,7 @@ class TownScenario:
 def drawn(rng: Random, profiles: int) -> TownScenario:
     """One of all that may happen; every other profile has an X that is well."""
     # Often the very first batch breaks as it is recorded, and then the first that is recorded alone:
-    # three transactions write its intents.
+    # two transactions write its intents.
     early = rng.random() < 0.5
     together = 0 if early else rng.randrange(60)
     return TownScenario(
@@ -51,7 +51,7 @@ def drawn(rng: Random, profiles: int) -> TownScenario:
             rng.choices(ANSWERS, k=rng.randint(0, 4)) if number % 2 else [] for number in range(profiles)
         ],
         database=[
-            *(("ok", "ok", "ok", rng.choice(DATABASE_FAULTS[20:]), "down") if early else ()),
+            *(("ok", "ok", rng.choice(DATABASE_FAULTS[20:]), "down") if early else ()),
             *rng.choices(DATABASE_FAULTS, k=rng.randint(0, 40)),
         ],
         visibility=rng.choice((0, 15, 28)),

@@ -62,9 +62,7 @@ def publish_ready(
     waiting = list(contexts)
     pending: set[Future[Sent]] = set()
     while waiting or pending:
-        # The first calls begin sooner with fewer of them.
-        first = len(waiting) == len(contexts) > at_once
-        size = at_once // 4 + 1 if first else _next_batch(len(waiting), len(pending), at_once)
+        size = _next_batch(len(waiting), len(pending), at_once)
         if size:
             some, waiting = waiting[:size], waiting[size:]
             intents = _intend_all(services, some)
