@@ -81,11 +81,13 @@ class Deadlines:
     def call(self) -> Iterator[Deadline]:
         """One call's time, which begins now."""
         with self._changed:
+            if self._thread is None:
+                thread = threading.Thread(target=self._watch, name="x-deadlines", daemon=True)
+                # It waits for the lock. Where it can't be had, the next call asks for one again.
+                thread.start()
+                self._thread = thread
             deadline = Deadline(self._seconds)
             self._running[deadline] = None
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="x-deadlines", daemon=True)
-                self._thread.start()
         try:
             yield deadline
         finally:

@@ -236,6 +236,21 @@ def test_an_old_error_keeps_no_line_open(x: ScriptedX, make_client: MakeClient) 
     assert monotonic() - begun < 3, unknown.value
 
 
+def test_a_thread_that_can_not_be_had_is_asked_for_again(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", fails)
+        with pytest.raises(RuntimeError), lines.call():
+            pass
+    others = set(threading.enumerate())
+    with lines.call():
+        assert len(set(threading.enumerate()) - others) == 1
+
+
 def test_closing_closes_what_is_kept(x: ScriptedX, make_client: MakeClient) -> None:
     lines = Lines(10.0)
     x.answers(200, ME)
