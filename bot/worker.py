@@ -7,9 +7,11 @@ import os
 import socket
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot.acting import Acting, Done
@@ -32,6 +34,15 @@ EPOCH = datetime(2001, 1, 1, tzinfo=UTC)
 # How many profiles' work of a kind is done side by side, beside publishing.
 WRITERS, AUDITORS = 4, 2
 _BEATS = "beats"
+
+
+class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # it has no types
+    """APScheduler's, whose thread breaks where it is shut down between a job's start and its removal."""
+
+    def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
+        """Removes a job; one that is gone is removed."""
+        with suppress(JobLookupError):
+            super().remove_job(job_id, jobstore)
 
 
 class Worker:
@@ -57,7 +68,7 @@ class Worker:
         self._lock = threading.Lock()
         self._look_at = EPOCH
         self._looked_at = EPOCH
-        self._scheduler = BackgroundScheduler(timezone="UTC", executors={_BEATS: ThreadPoolExecutor(1)})
+        self._scheduler = _Scheduler(timezone="UTC", executors={_BEATS: ThreadPoolExecutor(1)})
         self._queued = False
 
     def run(self) -> bool:
@@ -82,6 +93,8 @@ class Worker:
         listener.stop()
         left = self._drain()
         self._acting.close()
+        # A beat that was about to begin is refused by executors that have ended, which is as it should be.
+        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._scheduler.shutdown(wait=False)
         said = [f"{work.kind} ({seconds:.0f} s)" for work, seconds in left.items()]
         # Said before it is written: the database may be what hangs.
