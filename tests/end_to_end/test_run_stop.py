@@ -181,7 +181,7 @@ def test_the_sandbox_worker_stops_and_takes_its_database_with_it(tmp_path: Path)
         worker = program.start("run", "--sandbox")
         wait_for(program, worker, "worker_started")
         status = program.run("status", "--sandbox", "--json")
-        posted = program.run("run-once", "--sandbox", "--json")
+        posted = program.run("run-once", "--sandbox", "--json", "--text", "A text of its own")
 
         assert ends(worker, signal.SIGTERM) == 0
     finally:
@@ -189,7 +189,7 @@ def test_the_sandbox_worker_stops_and_takes_its_database_with_it(tmp_path: Path)
 
     assert status.json["profile"] == posted.json["profile"]
     assert status.json["worker"]["alive"]
-    assert posted.json["outcome"] == "posted"
+    assert posted.json["outcome"] == "posted", posted.out
     assert "Traceback" not in stderr(program, worker) + status.err + posted.err
     assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
     assert not (tmp_path / "data" / "sandbox-x.json").exists()
