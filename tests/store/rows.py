@@ -26,6 +26,23 @@ NOW = datetime(2026, 11, 17, 15, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
+# What a tweet's row holds after all that can happen to it, each value unlike its default.
+LIVED: Mapping[str, Any] = {
+    "x_tweet_id": "1999",
+    "posted_at": NOW,
+    "first_intent_at": NOW - DAY,
+    "after_x_id": "1998",
+    "intent_at": NOW - HOUR,
+    "fencing": 7,
+    "attempts": 2,
+    "resends": 1,
+    "absent_reads": 3,
+    "inconclusive_reads": 2,
+    "looked_at": NOW,
+    "next_attempt_at": NOW + HOUR,
+    "reason": "adopted",
+}
+
 
 def a_call(profile_id: ProfileId | None, **values: Any) -> Call:
     usual: dict[str, Any] = {

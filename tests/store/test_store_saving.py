@@ -16,7 +16,7 @@ from bot.core.model import Lease, Made, Plan, Profile, Slot, SlotId, Source, Twe
 from bot.core.posting.lifecycle import approved, moved, posted, publishing
 from bot.core.states import SLOT_TRANSITIONS, TWEET_TRANSITIONS, SlotStatus, TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
-from tests.store.rows import DAY, HOUR, NOW, a_call, a_posted, a_tweet, a_wish
+from tests.store.rows import DAY, HOUR, LIVED, NOW, a_call, a_posted, a_tweet, a_wish
 
 SOURCE = Source(id="1", kind="note", title="Tides", location="notes", url="https://example.org/tides")
 TWEET_PAIRS = list(product(TweetStatus, TweetStatus))
@@ -61,19 +61,7 @@ def test_a_tweet_is_saved_whole(manager: DatabaseManager, profile: Profile) -> N
                 topic="tides",
                 source=SOURCE,
                 writer="offline",
-                x_tweet_id="1999",
-                posted_at=NOW,
-                first_intent_at=NOW - DAY,
-                after_x_id="1998",
-                intent_at=NOW - HOUR,
-                fencing=7,
-                attempts=2,
-                resends=1,
-                absent_reads=3,
-                inconclusive_reads=2,
-                looked_at=NOW,
-                next_attempt_at=NOW + HOUR,
-                reason="adopted",
+                **LIVED,
             )
         )
     with manager.transaction() as tx:

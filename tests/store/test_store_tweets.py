@@ -12,7 +12,7 @@ from sqlalchemy import text
 from bot.core.model import Profile, Source, TweetId
 from bot.core.states import Origin, SlotStatus, TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
-from tests.store.rows import DAY, HOUR, NOW, a_posted, a_tweet, a_wish, move
+from tests.store.rows import DAY, HOUR, LIVED, NOW, a_posted, a_tweet, a_wish, move
 
 OPEN = {
     TweetStatus.DRAFTED,
@@ -52,19 +52,7 @@ def test_a_tweet_comes_back_as_it_was(manager: DatabaseManager, profile: Profile
         topic="tides",
         source=SOURCE,
         writer="offline",
-        x_tweet_id="1999",
-        posted_at=NOW,
-        first_intent_at=NOW - DAY,
-        after_x_id="1998",
-        intent_at=NOW - HOUR,
-        fencing=7,
-        attempts=2,
-        resends=1,
-        absent_reads=3,
-        inconclusive_reads=2,
-        looked_at=NOW,
-        next_attempt_at=NOW + HOUR,
-        reason="adopted",
+        **LIVED,
     )
     with manager.transaction() as tx:
         tx.tweets.add(root)
