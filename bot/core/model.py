@@ -155,6 +155,11 @@ class Tweet:
     created_at: datetime | None = None
     revision: str | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def is_wish(self) -> bool:
+        """Whether it is a person's draft that goes out now or never, and counts as said only then."""
+        return self.origin is Origin.MANUAL and self.status is TweetStatus.DRAFTED
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:

@@ -27,7 +27,7 @@ from bot.store.leases import acquiring
 from bot.store.profiles import as_plan
 from bot.store.rows.base import Moment
 from bot.store.rows.posting import PLANS, PROFILES, SLOTS, TWEETS
-from bot.store.tweets import TWEET_COLUMNS, as_tweet
+from bot.store.tweet_rows import TWEET_COLUMNS, as_tweet
 
 
 def ready_post(row: RowMapping, holder: str, ends: float) -> Ready:

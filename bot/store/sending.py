@@ -33,7 +33,7 @@ from bot.store.leases import releasing
 from bot.store.rows.base import Moment
 from bot.store.rows.posting import SLOTS, TWEETS
 from bot.store.rows.spending import CALLS
-from bot.store.tweets import TWEET_COLUMNS
+from bot.store.tweet_rows import TWEET_COLUMNS
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
+    exists,
     func,
     insert,
     or_,
@@ -23,13 +24,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
 from bot.core.errors import IdTaken
-from bot.core.model import ProfileId, SlotId, Source, Tweet, TweetId
+from bot.core.model import ProfileId, SlotId, Tweet, TweetId
 from bot.core.posting.settling import DUPLICATE_REFUSED
 from bot.core.states import LatePolicy, Origin, SlotStatus, TweetStatus, leading_to
 from bot.ports import Tweets
 from bot.store.rows.base import REVISION
 from bot.store.rows.posting import PLANS, SLOTS, TWEETS
 from bot.store.saving import why_not_saved
+from bot.store.tweet_rows import TWEET_COLUMNS, as_tweet, tweet_values
 
 _ALIVE = (
     TweetStatus.DRAFTED,
@@ -42,8 +44,14 @@ _ALIVE = (
 # X said that the text is there, and never showed it.
 _REFUSED_AS_DUPLICATE = (TWEETS.c.status == TweetStatus.FAILED) & (TWEETS.c.reason == DUPLICATE_REFUSED)
 
-# A person's draft that was not sent at once is never sent: it is kept, and wished for again.
-_MEANT = (TWEETS.c.origin != Origin.MANUAL) | (TWEETS.c.status != TweetStatus.DRAFTED)
+_ROOTS = TWEETS.alias("roots")
+# A person's draft that was not sent at once is never sent: it is kept, and wished for again. So are a
+# thread's parts, until its root is on its way.
+_NOT_WISH = (TWEETS.c.origin != Origin.MANUAL) | (TWEETS.c.status != TweetStatus.DRAFTED)
+_MEANT = or_(
+    _NOT_WISH,
+    exists().where(_ROOTS.c.id == TWEETS.c.thread_id, _ROOTS.c.status != TweetStatus.DRAFTED),
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class TweetTable(Tweets):
 
     def add(self, tweet: Tweet) -> Tweet:
         """Adds a row."""
-        return as_tweet(self.connection.execute(_ADD, _values(tweet)).mappings().one())
+        return as_tweet(self.connection.execute(_ADD, tweet_values(tweet)).mappings().one())
 
     def get(self, tweet_id: TweetId) -> Tweet:
         """One row.
@@ -110,7 +118,7 @@ class TweetTable(Tweets):
             ForbiddenTransition: the diagram does not lead from the row's state to this one.
             IdTaken: another row has the X id.
         """
-        values = _values(tweet) | {
+        values = tweet_values(tweet) | {
             "tweet_id": tweet.id,
             "as_locked": tweet.revision,
             "from_states": [tweet.status, *leading_to(tweet.status)],
@@ -189,7 +197,7 @@ class TweetTable(Tweets):
         """How many tweets are in each open state."""
         statement = (
             select(TWEETS.c.status, func.count())
-            .where(TWEETS.c.profile_id == profile_id, TWEETS.c.status.in_(_ALIVE), _MEANT)
+            .where(TWEETS.c.profile_id == profile_id, TWEETS.c.status.in_(_ALIVE), _NOT_WISH)
             .group_by(TWEETS.c.status)
         )
         return {status.value: number for status, number in self.connection.execute(statement)}
@@ -232,38 +240,7 @@ class TweetTable(Tweets):
         return as_tweet(row)
 
 
-# The table's own columns: results of mapped attributes are looked up at several times the price.
 _LOCK_TEXTS = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0)))
-_COLUMN = TWEETS.c
-TWEET_COLUMNS = (
-    _COLUMN.id,
-    _COLUMN.profile_id,
-    _COLUMN.idempotency_key,
-    _COLUMN.text,
-    _COLUMN.fingerprint,
-    _COLUMN.status,
-    _COLUMN.slot_id,
-    _COLUMN.thread_id,
-    _COLUMN.part,
-    _COLUMN.origin,
-    _COLUMN.topic,
-    _COLUMN.source,
-    _COLUMN.writer,
-    _COLUMN.x_tweet_id,
-    _COLUMN.posted_at,
-    _COLUMN.first_intent_at,
-    _COLUMN.after_x_id,
-    _COLUMN.intent_at,
-    _COLUMN.fencing,
-    _COLUMN.attempts,
-    _COLUMN.resends,
-    _COLUMN.absent_reads,
-    _COLUMN.inconclusive_reads,
-    _COLUMN.looked_at,
-    _COLUMN.next_attempt_at,
-    _COLUMN.reason,
-    _COLUMN.created_at,
-)
 _TWEETS = select(*TWEET_COLUMNS)
 # What ticks ask again and again is built once: building a statement takes longer than its answer.
 _ADD = insert(TWEETS).returning(*TWEET_COLUMNS)
@@ -283,16 +260,3 @@ _OPEN = _TWEETS.where(
     TWEETS.c.status.in_(_ALIVE),
     TWEETS.c.status.in_(bindparam("statuses", expanding=True)),
 ).order_by(TWEETS.c.intent_at.nulls_last(), TWEETS.c.part, TWEETS.c.created_at)
-
-
-def as_tweet(row: Mapping[Any, Any]) -> Tweet:
-    """A row's `TWEET_COLUMNS` as a tweet."""
-    source = row["source"]
-    return Tweet(**{**row, "source": Source(**source) if source else None})
-
-
-def _values(tweet: Tweet) -> dict[str, Any]:
-    """The whole row, as the database takes it."""
-    values = {column.key: getattr(tweet, column.key) for column in TWEET_COLUMNS}
-    del values["created_at"]
-    return values | {"source": tweet.source.as_json() if tweet.source else None}

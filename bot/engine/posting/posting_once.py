@@ -21,7 +21,8 @@ from bot.engine.outcomes import Outcome, OutcomeKind
 from bot.engine.posting.posting_engine import PostingEngine, settle
 from bot.engine.posting.publishing import dry_run, publish_thread
 from bot.engine.posting.reconciling import Unsettled, unsettled
-from bot.engine.posting.threads import break_thread
+from bot.engine.posting.threads import break_thread, following
+from bot.engine.posting.wishes import turned_down
 from bot.engine.stopwatch import Stopwatch
 
 LOOK_EVERY_SECONDS = 0.5
@@ -104,7 +105,10 @@ class _Fulfilment:
             with self.context.database.transaction() as tx:
                 return dry_run(self.context, tx, tweet, spaced=False)
         if self.wish.queue:
-            tweet = _approve_for_queue(self.context, tweet)
+            queued = _approve_for_queue(self.context, tweet)
+            if isinstance(queued, Outcome):
+                return queued
+            tweet = queued
         if obstacle is not None:
             return replace(obstacle, tweet=tweet)
         with self.watch.measure("publish"):
@@ -149,9 +153,13 @@ def _obstacle(context: ProfileContext, say: Say) -> Outcome | None:
     return None
 
 
-def _approve_for_queue(context: ProfileContext, tweet: Tweet) -> Tweet:
+def _approve_for_queue(context: ProfileContext, tweet: Tweet) -> Tweet | Outcome:
     """Lets the worker post it as soon as caps, budget and spacing allow."""
     with context.database.transaction() as tx:
+        parts = [part.text for part in following(tx, tweet)]
+        refusal = turned_down(context, tx, tweet, parts)
+        if refusal is not None:
+            return refusal
         return tx.tweets.save(approved(tx.tweets.lock(tweet.id)))
 
 

@@ -19,6 +19,7 @@ from bot.engine.context import ProfileContext
 from bot.engine.outcomes import Outcome, OutcomeKind
 from bot.engine.posting.recording import Intent, record
 from bot.engine.posting.threads import before, following
+from bot.engine.posting.wishes import turned_down
 from bot.engine.slots import claim_slot
 from bot.ports import Transaction
 
@@ -39,6 +40,9 @@ def publish(
         UsageUnreadable, DatabaseUnavailable, LeaseLost, PriceUnknown: nothing was sent.
     """
     with context.database.transaction() as tx:
+        refusal = turned_down(context, tx, tweet, following)
+        if refusal is not None:
+            return refusal
         tx.ledger.lock()
         writer = _IntentWriter(context=context, tx=tx, lease=lease, now=context.clock.now())
         intent = writer.intend(tweet, spaced=spaced, following=following)
