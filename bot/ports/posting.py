@@ -210,10 +210,10 @@ class Sending(Protocol):
 
     def begin(
         self, leases: Mapping[TweetId, Lease], after: Mapping[TweetId, str | None], *, now: datetime
-    ) -> Mapping[TweetId, Tweet]:
+    ) -> None:
         """Marks tweets as being sent, and their slots as taken; raises ForbiddenTransition."""
         ...
 
-    def made(self, posts: Sequence[Made], *, now: datetime) -> Sequence[Tweet]:
+    def made(self, posts: Sequence[Made], *, now: datetime) -> Collection[TweetId]:
         """Says of tweets that are being sent that X made them, and gives their leases back; returns those."""
         ...

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from bot.core.model import KnownPost, Lease, ProfileId, Ready, Tweet
+from bot.core.model import KnownPost, Lease, ProfileId, Ready
 from bot.core.posting.snowflakes import ASKED
 from bot.core.states import Mode, Origin, PlanStatus, SlotStatus, TweetStatus
 from bot.store.leases import acquiring
@@ -46,16 +46,11 @@ def ready_post(row: RowMapping, holder: str, ends: float) -> Ready:
         ends=ends,
     )
     return Ready(
-        tweet=tweet_in(row),
+        tweet=as_tweet({column.key: row[column.key] for column in TWEET_COLUMNS}),
         lease=lease,
         plan=as_plan({one.key: row[f"plan_{one.key}"] for one in PLANS.c}) if row["plan_id"] else None,
         known=tuple(map(KnownPost, row["known_ids"] or (), row["known_at"] or ())),
     )
-
-
-def tweet_in(row: RowMapping) -> Tweet:
-    """The tweet of a row that holds more than that."""
-    return as_tweet({column.key: row[column.key] for column in TWEET_COLUMNS})
 
 
 def newest(profile_id: ColumnElement[Any]) -> Select[Any]:

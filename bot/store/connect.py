@@ -86,13 +86,18 @@ def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare_where_it_lasts(connection: psycopg.Connection[Any], _record: object) -> None:
+        # The driver would begin each transaction by a way to the server of its own.
+        connection.autocommit = True
         if _is_direct(connection):
             connection.prepare_threshold = PREPARED_AFTER
 
     @event.listens_for(engine, "begin")
-    def _bound_the_transaction(connection: Connection) -> None:
-        patient = connection.get_execution_options().get(MIGRATES)
-        connection.exec_driver_sql(PATIENCE if patient else BOUNDS)
+    def _begin_within_bounds(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get("isolation_level") == "AUTOCOMMIT":
+            return
+        patient = options.get(MIGRATES)
+        connection.exec_driver_sql(f"BEGIN;{PATIENCE if patient else BOUNDS}")
 
     return engine
 
@@ -102,5 +107,4 @@ def _is_direct(connection: psycopg.Connection[Any]) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         said = cursor.fetchone()
-    connection.rollback()
     return said == (connection.info.backend_pid,)

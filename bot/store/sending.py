@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,17 +23,16 @@ from sqlalchemy import (
 )
 
 from bot.core.errors import ForbiddenTransition
-from bot.core.model import KnownPost, Lease, Made, ProfileId, Ready, Tweet, TweetId
+from bot.core.model import KnownPost, Lease, Made, ProfileId, Ready, TweetId
 from bot.core.posting.schedule import ON_TIME
 from bot.core.states import CallState, SlotStatus, TweetStatus
 from bot.ports import Sending
-from bot.store.claiming import CLAIM, newest, ready_post, tweet_in
+from bot.store.claiming import CLAIM, newest, ready_post
 from bot.store.given_rows import GivenRows
 from bot.store.leases import releasing
 from bot.store.rows.base import Moment
 from bot.store.rows.posting import SLOTS, TWEETS
 from bot.store.rows.spending import CALLS
-from bot.store.tweet_rows import TWEET_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ class SendingTable(Sending):
 
     def begin(
         self, leases: Mapping[TweetId, Lease], after: Mapping[TweetId, str | None], *, now: datetime
-    ) -> Mapping[TweetId, Tweet]:
-        """Marks tweets as being sent, and their slots as taken.
+    ) -> None:
+        """Marks tweets as being sent, and their slots as taken, as `lifecycle.publishing` would.
 
         Args:
             leases: the right under which each is sent.
@@ -93,10 +92,9 @@ class SendingTable(Sending):
         _check_slots(rows, SlotStatus.PLANNED, SlotStatus.CLAIMED)
         if len(rows) != len(leases):
             raise ForbiddenTransition("TweetStatus: a post that was ready is no longer drafted or approved")
-        return {tweet.id: tweet for tweet in map(tweet_in, rows)}
 
-    def made(self, posts: Sequence[Made], *, now: datetime) -> Sequence[Tweet]:
-        """Says of tweets that are being sent that X made them.
+    def made(self, posts: Sequence[Made], *, now: datetime) -> Collection[TweetId]:
+        """Says of tweets that are being sent that X made them, as `lifecycle.posted` would.
 
         Their slots are done, their calls took what they had reserved, and their leases are given back.
 
@@ -111,7 +109,7 @@ class SendingTable(Sending):
         _check_slots(rows, SlotStatus.CLAIMED, SlotStatus.DONE)
         if any(row["settled"] is None for row in rows):
             raise ForbiddenTransition("CallState: a call that is to be settled is not reserved")
-        return [tweet_in(row) for row in rows]
+        return {TweetId(row["id"]) for row in rows}
 
 
 def _check_slots(rows: Sequence[RowMapping], current: SlotStatus, wanted: SlotStatus) -> None:
@@ -154,7 +152,7 @@ def _begin() -> Select[Any]:
             next_attempt_at=None,
             reason=None,
         )
-        .returning(*TWEET_COLUMNS)
+        .returning(TWEETS.c.id, TWEETS.c.slot_id)
         .cte("sent")
     )
     moved = _moved(sent, SlotStatus.PLANNED, SlotStatus.CLAIMED)
@@ -173,7 +171,7 @@ def _made() -> Select[Any]:
             TWEETS.c.fencing == given.c.fencing,
         )
         .values(status=TweetStatus.POSTED, x_tweet_id=given.c.x_tweet_id, posted_at=_NOW)
-        .returning(*TWEET_COLUMNS, given.c.call_id)
+        .returning(TWEETS.c.id, TWEETS.c.profile_id, TWEETS.c.slot_id, TWEETS.c.fencing, given.c.call_id)
         .cte("posted")
     )
     moved = _moved(posted, SlotStatus.CLAIMED, SlotStatus.DONE)

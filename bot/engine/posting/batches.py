@@ -16,7 +16,8 @@ from datetime import datetime
 
 from bot.core.codes import DecisionKind
 from bot.core.errors import BotError, OutcomeUnknown
-from bot.core.model import DecisionRecord, Made, Posted, ProfileId, Ready, TweetId
+from bot.core.model import DecisionRecord, Made, Posted, ProfileId, Ready, Tweet, TweetId
+from bot.core.posting.lifecycle import posted, publishing
 from bot.core.posting.post import post_of
 from bot.core.posting.snowflakes import newest_believed
 from bot.core.spending.limits import CREATE_POST, Allow, Verdict, Wanted, decide
@@ -180,10 +181,16 @@ class _Batch:
     ) -> Mapping[ProfileId, Intent]:
         """Saves the intents; gives them back with their tweets as they are now."""
         leases = {intent.tweet.id: intent.lease for intent in intents.values()}
-        sending = self.tx.sending.begin(leases, after, now=self.now)
+        self.tx.sending.begin(leases, after, now=self.now)
         self.tx.ledger.reserve_all([intent.call for intent in intents.values()])
         self.tx.decisions.record_new([self._decision(intent) for intent in intents.values()])
-        return {one: replace(intent, tweet=sending[intent.tweet.id]) for one, intent in intents.items()}
+        return {
+            one: replace(intent, tweet=self._sending(intent, after[intent.tweet.id]))
+            for one, intent in intents.items()
+        }
+
+    def _sending(self, intent: Intent, after_x_id: str | None) -> Tweet:
+        return publishing(intent.tweet, fencing=intent.lease.fencing, after_x_id=after_x_id, now=self.now)
 
     def _decision(self, intent: Intent) -> DecisionRecord:
         context = self.contexts[intent.lease.profile_id]
@@ -232,15 +239,14 @@ def _save_made(services: Services, tx: Transaction, made: Sequence[Sent]) -> Map
     now = services.clock.now()
     by_tweet = {sent.intent.tweet.id: sent for sent in made}
     answers = {one: sent.answer for one, sent in by_tweet.items() if isinstance(sent.answer, Posted)}
-    posted = tx.sending.made([_as_made(by_tweet[one].intent, answers[one]) for one in answers], now=now)
-    rates = {tweet.profile_id: answers[tweet.id].rates for tweet in posted}
+    known = tx.sending.made([_as_made(by_tweet[one].intent, answers[one]) for one in answers], now=now)
+    live = [posted(by_tweet[one].intent.tweet, answers[one].x_tweet_id, at=now) for one in known]
+    rates = {tweet.profile_id: answers[tweet.id].rates for tweet in live}
     drifts = tx.rates.saw_all(CREATE_POST, rates, now=now)
-    for tweet in posted:
+    for tweet in live:
         tell_drift(by_tweet[tweet.id].context, drifts[tweet.profile_id])
         tell_posted(by_tweet[tweet.id].context, tweet)
-    return {
-        tweet.profile_id: by_tweet[tweet.id].intent.outcome(OutcomeKind.POSTED, tweet) for tweet in posted
-    }
+    return {tweet.profile_id: by_tweet[tweet.id].intent.outcome(OutcomeKind.POSTED, tweet) for tweet in live}
 
 
 def _as_made(intent: Intent, answer: Posted) -> Made:
