@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from bot.core.model import KnownPost, Lease, ProfileId, Ready
 from bot.core.posting.snowflakes import ASKED
 from bot.core.states import Mode, Origin, PlanStatus, SlotStatus, TweetStatus
+from bot.store.constants import with_constants
 from bot.store.leases import acquiring
 from bot.store.profiles import as_plan
 from bot.store.rows.base import Moment
@@ -140,4 +141,4 @@ def _claim() -> Select[Any]:
     )
 
 
-CLAIM = _claim()
+CLAIM = with_constants(_claim())

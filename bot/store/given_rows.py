@@ -30,3 +30,8 @@ class GivenRows:
         """The rows, each with every column, as what the statement is executed with."""
         rows = list(rows)
         return {f"given_{name}": [row[name] for row in rows] for name in self._names}
+
+    def of(self, records: Iterable[object]) -> dict[str, Any]:
+        """The rows that records are, each with an attribute for every column."""
+        records = list(records)
+        return {f"given_{name}": [getattr(one, name) for one in records] for name in self._names}

@@ -99,7 +99,7 @@ class LedgerTable(Ledger):
 
     def reserve_all(self, calls: Sequence[Call]) -> None:
         """Adds reserved rows, in one statement."""
-        self.connection.execute(_RESERVE, _RESERVED.values(map(_row, calls)))
+        self.connection.execute(_RESERVE, _RESERVED.of(calls))
 
     def change(self, call_id: CallId, state: CallState, **values: Any) -> None:
         """Settles, releases or marks unknown; `units`, `cost_usd`, `tokens` may be corrected."""
@@ -154,10 +154,6 @@ class LedgerTable(Ledger):
                 f"usage can't be read: {'; '.join(missing)}; nothing is posted",
                 fix=f"run: {mend(missing)}",
             )
-
-
-def _row(call: Call) -> dict[str, Any]:
-    return {column.key: getattr(call, column.key) for column in _CALL_COLUMNS}
 
 
 _CALL_COLUMNS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -70,7 +70,15 @@ class RateTable(Rates):
         drifts = self._drifts(endpoint, kept)
         if kept:
             rows = [
-                asdict(window) | {"profile_id": one, "drift": drifts.get((one, name), 0)}
+                {
+                    "profile_id": one,
+                    "name": name,
+                    "limit": window.limit,
+                    "remaining": window.remaining,
+                    "resets_at": window.resets_at,
+                    "reason": window.reason,
+                    "drift": drifts.get((one, name), 0),
+                }
                 for (one, name), window in kept.items()
             ]
             values = {"endpoint": endpoint, "seen_at": now}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -104,7 +104,7 @@ class SendingTable(Sending):
         Raises:
             ForbiddenTransition: a slot is not claimed, or a call is not reserved.
         """
-        given = _POSTED.values(map(asdict, posts))
+        given = _POSTED.of(posts)
         rows = self.connection.execute(_MADE, given | {"now": now}).mappings().all()
         _check_slots(rows, SlotStatus.CLAIMED, SlotStatus.DONE)
         if any(row["settled"] is None for row in rows):

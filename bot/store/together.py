@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.types import TypeEngine
 
+from bot.store.constants import with_constants
 from bot.store.rows.base import METADATA, Amount, Moment, OddValue
 
 _FROM = re.compile(r"\bFROM\s+(\w+)")
@@ -35,7 +36,9 @@ class Together:
 
     def __init__(self, **selects: SelectBase) -> None:
         self._asked = {name: _Asked.of(one) for name, one in selects.items()}
-        self._statement = select(*(_as_json(one).label(name) for name, one in selects.items()))
+        self._statement = with_constants(
+            select(*(_as_json(one).label(name) for name, one in selects.items()))
+        )
 
     def read(self, connection: Connection, values: Mapping[str, Any]) -> Mapping[str, Rows]:
         """The rows of each select.
