@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from sqlalchemy import BindParameter, ClauseElement, Select, literal_column
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import CompileError
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
@@ -24,8 +23,8 @@ def with_constants(statement: Select[Any]) -> Select[Any]:
 def _written_out(element: ExternallyTraversible, **_: Any) -> ClauseElement | None:
     if not isinstance(element, BindParameter) or element.required or element.value is None:
         return None
-    try:
-        said = str(element.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
-    except CompileError:
+    write = element.type.dialect_impl(_DIALECT).literal_processor(_DIALECT)
+    if write is None:
         return None
+    said = f"({', '.join(map(write, element.value))})" if element.expanding else write(element.value)
     return None if "%" in said else literal_column(said, element.type)
