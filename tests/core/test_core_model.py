@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from itertools import product
@@ -17,7 +17,7 @@ from bot.core.moments import aware
 from bot.core.rates import RateWindow
 from bot.core.spending.usage import ModelUsage
 from bot.core.states import CallState, Mode, PlanStatus, SlotStatus, TweetStatus, check_transition
-from tests.core.makers import slot, utc
+from tests.core.makers import slot, tweet, utc
 
 # Arrows as words. Those beyond the design page's picture are the ones that bot.core.model explains
 # (a refusal that may pass, a proven absence) and the operator's `approve`, `reject` and expiry.
@@ -143,3 +143,7 @@ def test_a_source_is_told_with_all_that_finds_it_again() -> None:
         "location": "notes/tides.md",
         "url": None,
     }
+
+
+def test_two_readings_of_one_row_are_equal_whether_or_not_it_was_locked() -> None:
+    assert replace(tweet("same"), revision="7") == tweet("same")

@@ -25,7 +25,7 @@ from bot.core.posting.settling import (
     match,
     pause_after,
 )
-from bot.core.posting.snowflakes import IN_ORDER, TOLERANCE, made_at, newest_believed
+from bot.core.posting.snowflakes import IN_ORDER, TOLERANCE, is_before, made_at, newest_believed
 from tests.core.makers import TICK, tweet, utc
 
 NOW = utc("2026-12-30T22:15:00")
@@ -130,6 +130,16 @@ def test_ids_that_descend_by_little_hide_no_post() -> None:
     sent = tweet("Numbered down", intent_at=NOW, first_intent_at=NOW, after_x_id=after)
     assert match(sent, [live(snowflake(NOW) - 1, "Numbered down", at=NOW)]) is not None
     assert not covers(Timeline(posts=(live(snowflake(NOW) - 1, "t", at=NOW),), complete=False), sent)
+
+
+def test_a_post_is_before_nothing_where_no_other_is_known() -> None:
+    assert not is_before(from_x("t", at=NOW), None)
+
+
+def test_a_post_without_a_time_may_be_the_tweet() -> None:
+    sent = tweet("Undated", intent_at=NOW, first_intent_at=NOW)
+    undated = LivePost(x_tweet_id="3", text="Undated", created_at=None)
+    assert match(sent, [undated]) == undated
 
 
 @pytest.mark.parametrize("reason", [None, "duplicate"])

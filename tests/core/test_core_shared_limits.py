@@ -103,6 +103,7 @@ def test_a_profiles_own_budget_is_spread_over_the_month() -> None:
     paced = decide(usage, capped(profile_budget_usd=Decimal(4), **plan), NOON, Wanted(cost_usd=Decimal(1)))
 
     assert told(paced) == ("budget_pace", Decimal(1), Decimal(4))
+    assert [gauge.scope for gauge in paced.gauges if gauge.name == "budget_pace"] == [Scope.PROFILE]
     assert forecast(usage, capped(profile_budget_usd=Decimal(4), **plan), NOON).posts_left == 3
 
 
@@ -273,3 +274,16 @@ def test_what_a_batch_reserves_is_taken_off_xs_window_of_the_same_app() -> None:
     full = decide(others.plus("one", Wanted()).onto(usage, NOON), capped(), NOON)
     assert isinstance(full, Wait)
     assert full.reason == f"x_24h_app: 100 of 100 used ({CREATE_POST}, as X counts, the app's)"
+
+
+def test_what_a_batch_reserves_leaves_other_windows_as_they_were() -> None:
+    own = seen(2, "2026-11-12T20:00:00", name="24h_user")
+    reads = replace(seen(2, "2026-11-12T20:00:00", endpoint="GET /2/users/me"), scope=Scope.APP)
+    usage = Usage(app_id="one", seen=(own, reads))
+    assert Tally().plus("one", Wanted()).onto(usage, NOON).seen == (own, reads)
+
+
+@pytest.mark.parametrize("name", ["posts_15min", "posts_24h", "posts_month", "reads_month", "tokens_day"])
+def test_an_operator_sets_each_cap_of_a_profile_by_its_name(name: str) -> None:
+    assert caps_with_overrides(Limits(), {name: 3}) == Limits(**{name: 3})  # type: ignore[arg-type]  # each is a count
+    assert getattr(caps_with_overrides(Limits(), {name: None}), name) is None

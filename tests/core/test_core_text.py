@@ -185,6 +185,27 @@ def test_links_are_told_in_order_and_without_the_sentence_around_them() -> None:
 
 
 @pytest.mark.parametrize(
+    ("character", "weight"),
+    [
+        ("\u10ff", 1),
+        ("\u1100", 2),
+        ("\u1fff", 2),
+        ("\u2000", 1),
+        ("\u200d", 1),
+        ("\u200e", 2),
+        ("\u2010", 1),
+        ("\u201f", 1),
+        ("\u2020", 2),
+        ("\u2032", 1),
+        ("\u2037", 1),
+        ("\u2038", 2),
+    ],
+)
+def test_light_characters_end_where_x_says(character: str, weight: int) -> None:
+    assert weigh(f"a{character}a").weighted_length == 2 + weight
+
+
+@pytest.mark.parametrize(
     ("text", "length"),
     [
         ("a" * 10, 10),
