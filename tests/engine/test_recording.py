@@ -118,6 +118,8 @@ def test_a_yes_that_comes_after_a_resend_is_paid_for_and_told(
         (f"X made {first.x_tweet_id} after all",)
     ]
     assert world.rows("SELECT tweets_posted FROM api_usage_tracking WHERE tweets_posted > 0") == [(2,)]
+    booked = "SELECT state::text FROM api_calls WHERE kind = 'post' AND state <> 'released' ORDER BY 1"
+    assert world.rows(booked) == [("external",), ("settled",)]
 
 
 @pytest.mark.parametrize("moment", range(9))
