@@ -192,7 +192,9 @@ def show_reconciled(console: Console, unknown: int, found: Audit | None) -> None
         "[green]every outcome is known[/]" if not unknown else f"[yellow]{unknown} still unknown[/]"
     )
     if found is None:
-        console.print("[yellow]the timeline could not be read: see `why`[/]")
+        console.print(
+            "[yellow]the timeline was not read: X could not be asked, or a limit was reached; see `why`[/]"
+        )
         return
     findings = found.findings
     lines = {

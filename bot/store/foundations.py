@@ -31,7 +31,12 @@ _FOUNDATIONS = """
            ) = 3 AS app_triggers
     """
 _LOOK = text(_FOUNDATIONS)
-_LOCK_AND_LOOK = text(f"{_FOUNDATIONS}, pg_advisory_xact_lock(:lock) IS NULL AS locked")
+# All accounts wait for whoever holds the lock. A worker that is frozen loses it soon, and has sent nothing.
+HOLDER_MAY_PAUSE = "5s"
+_LOCK_AND_LOOK = text(
+    f"{_FOUNDATIONS}, pg_advisory_xact_lock(:lock) IS NULL AS locked,"
+    f" set_config('idle_in_transaction_session_timeout', '{HOLDER_MAY_PAUSE}', true) AS may_pause"
+)
 _FOUNDATION_NAMES = {
     "daily_table": "the table api_usage_tracking is missing",
     "ledger_table": "the table api_calls is missing",

@@ -71,6 +71,17 @@ def test_every_transaction_is_bounded_and_the_session_keeps_its_own_settings(
     assert (outside, same) == (["0", "0", "0"], session)
 
 
+def test_a_worker_that_freezes_while_it_weighs_holds_the_others_up_for_five_seconds(
+    manager: DatabaseManager,
+) -> None:
+    shown = text("SELECT current_setting('idle_in_transaction_session_timeout')")
+    with manager.transaction() as tx:
+        tx.ledger.lock()
+        assert tx.connection.scalar(shown) == "5s"
+    with manager.transaction() as tx:
+        assert tx.connection.scalar(shown) == "30s"
+
+
 def prepared(manager: DatabaseManager) -> tuple[int, int]:
     """How many statements are prepared after 30 transactions, and in how many sessions."""
     pids = set()
