@@ -5,9 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
+from bot.core.errors import LeaseLost
 from bot.core.spending.limits import Limits
 from bot.core.states import TweetStatus
+from bot.engine.leasing import leased
 from bot.engine.outcomes import OutcomeKind
+from bot.engine.posting.publishing import publish
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import NOON, World
 
@@ -182,3 +187,19 @@ def test_what_was_doubted_goes_out_once_it_is_proven_absent_again(world: World) 
     assert (world.x.calls, world.x.count("never arrived")) == (2, 1)
     assert [(row.status, row.resends) for row in world.tweets()] == [(TweetStatus.POSTED, 1)]
     world.check_books()
+
+
+@pytest.mark.parametrize(
+    "change", ["holder = 'another', fencing = fencing + 1", "expires_at = '1970-01-01Z'"]
+)
+def test_a_lease_that_ran_out_or_is_anothers_lets_nothing_out(world: World, change: str) -> None:
+    world.slot(0, "not by this one")
+    (tweet,) = world.tweets()
+    with leased(world.context) as lease:
+        assert lease is not None
+        world.change(f"UPDATE leases SET {change}")
+        with pytest.raises(LeaseLost):
+            publish(world.context, lease, tweet, spaced=True)
+    assert world.x.calls == 0
+    assert world.tweets() == [tweet]
+    assert world.rows("SELECT 1 FROM api_calls") == []
