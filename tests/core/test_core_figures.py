@@ -15,6 +15,7 @@ from bot.core.model import Call, CallId, DecisionRecord, LivePost, Slot, SlotId,
 from bot.core.posting.auditing import compare
 from bot.core.posting.schedule import settle_overdue
 from bot.core.posting.settling import Absence, covers, match
+from bot.core.posting.snowflakes import ASKED
 from bot.core.spending.limits import CREATE_POST, Limits, Usage, Wanted
 from bot.core.spending.pricing import LISTED
 from bot.core.spending.usage import Gauge, ModelUsage, Seen, Spent
@@ -69,6 +70,10 @@ def test_a_post_is_looked_for_as_far_back_as_forty_eight_hours_before_its_intent
     assert match(sent, [said(edge + SECOND)]) is None
     assert not covers(Timeline(posts=(said(edge),), complete=False), sent)
     assert covers(Timeline(posts=(said(edge + SECOND),), complete=False), sent)
+
+
+def test_the_ids_of_an_accounts_three_newest_posts_are_doubted_at_most() -> None:
+    assert ASKED == 3
 
 
 def test_a_slot_is_on_time_for_two_minutes() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,14 @@ def test_a_profiles_own_budget_is_spread_over_the_month() -> None:
     assert told(paced) == ("budget_pace", Decimal(1), Decimal(4))
     assert [gauge.scope for gauge in paced.gauges if gauge.name == "budget_pace"] == [Scope.PROFILE]
     assert forecast(usage, capped(profile_budget_usd=Decimal(4), **plan), NOON).posts_left == 3
+
+
+@pytest.mark.parametrize(
+    "plan", [{"planned_per_day": 0, "cost_per_post": Decimal(1)}, {"planned_per_day": 9}]
+)
+def test_a_plan_that_posts_nothing_or_costs_nothing_is_not_paced(plan: dict[str, Any]) -> None:
+    usage = Usage(own_cost_month=Decimal(1), cost_month=Decimal(1), last_post_at=NOON - SECOND)
+    assert decide(usage, capped(profile_budget_usd=Decimal(4), **plan), NOON).verdict == "allow"
 
 
 def test_a_forecast_posts_no_more_than_all_may() -> None:
