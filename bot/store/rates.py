@@ -8,23 +8,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
+    FromClause,
     Integer,
-    Select,
     Text,
     Uuid,
     and_,
     bindparam,
+    case,
     delete,
-    false,
     func,
     or_,
     select,
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from bot.core.model import Call, ProfileId
 from bot.core.rates import RateWindow
@@ -67,7 +68,7 @@ class RateTable(Rates):
         """
         # Of two windows of a name the last one was said last.
         kept = {(one, w.name): bounded(w, now) for one, windows in told.items() for w in windows}
-        drifts = self._drifts(endpoint, kept)
+        drifts: dict[ProfileId, dict[str, int]] = {one: {} for one in told}
         if kept:
             rows = [
                 {
@@ -77,16 +78,15 @@ class RateTable(Rates):
                     "remaining": window.remaining,
                     "resets_at": window.resets_at,
                     "reason": window.reason,
-                    "drift": drifts.get((one, name), 0),
+                    "start": _began(window),
                 }
                 for (one, name), window in kept.items()
             ]
-            values = {"endpoint": endpoint, "seen_at": now}
-            self.connection.execute(_KEEP, _TOLD.values(rows) | values)
-        return {
-            one: {name: drift for (owner, name), drift in drifts.items() if owner == one and drift}
-            for one in told
-        }
+            values = {"endpoint": endpoint, "kind": kind_of(endpoint), "seen_at": now}
+            for row in self.connection.execute(_KEEP, _TOLD.values(rows) | values):
+                if row.drift:
+                    drifts[ProfileId(row.profile_id)][row.name] = row.drift
+        return drifts
 
     def count_unheard(self, call: Call) -> None:
         """Takes a call that X made, and whose answer nobody heard, off what was left before it."""
@@ -116,36 +116,11 @@ class RateTable(Rates):
         )
         return len(lifted.all())
 
-    def _drifts(
-        self, endpoint: str, told: Mapping[tuple[ProfileId, str], RateWindow]
-    ) -> Mapping[tuple[ProfileId, str], int]:
-        """What X counts beyond all that this ledger may have made, released calls included.
 
-        None can be known of a window that began before the ledger's first row.
-        """
-        weighed = {
-            key: window
-            for key, window in told.items()
-            if window.name in _DRIFT_LENGTHS and window.limit is not None
-        }
-        if not weighed:
-            return {}
-        windows = [
-            {"owner": one, "name": name, "start": _began(window)} for (one, name), window in weighed.items()
-        ]
-        values = {"endpoint": endpoint, "kind": kind_of(endpoint)}
-        drifts = {}
-        for row in self.connection.execute(_CALLS_SINCE, _WINDOWS.values(windows) | values):
-            window = weighed[row.owner, row.name]
-            counted = (window.limit or 0) - window.remaining
-            drifts[ProfileId(row.owner), str(row.name)] = (
-                max(0, counted - int(row.calls)) if row.covered else 0
-            )
-        return drifts
-
-
-def _began(window: RateWindow) -> datetime:
-    """When a window began; X tells its end to the second."""
+def _began(window: RateWindow) -> datetime | None:
+    """When a window began that drift is known of; X tells its end to the second."""
+    if window.limit is None or window.name not in _DRIFT_LENGTHS:
+        return None
     return window.resets_at - _DRIFT_LENGTHS[window.name] - timedelta(seconds=1)
 
 
@@ -154,27 +129,29 @@ def kind_of(endpoint: str) -> CallKind:
     return CallKind.READ if endpoint.startswith("GET ") else CallKind.POST
 
 
-_WINDOWS = GivenRows(owner=Uuid(), name=Text(), start=Moment())
 _TOLD = GivenRows(
     profile_id=Uuid(),
     name=Text(),
     limit=Integer(),
     remaining=Integer(),
     resets_at=Moment(),
-    drift=Integer(),
     reason=Text(),
+    start=Moment(),
 )
 
 
-def _calls_since() -> Select[Any]:
-    """The requests that calls since a moment may have been: one, and one more for each page of posts."""
-    told = _WINDOWS.table
+def _drift(told: FromClause) -> ColumnElement[int]:
+    """What X counts beyond all that this ledger may have made since a window began, released calls too.
+
+    A call is one request, and one more for each page of posts. None can be known of a window that began
+    before the ledger's first row.
+    """
     since = (CALLS.c.kind == bindparam("kind", type_=CALLS.c.kind.type), CALLS.c.at > told.c.start)
     own = [
         select((1 + CALLS.c.units // _PAGE).label("calls")).where(
             owner, *since, CALLS.c.endpoint == bindparam("endpoint"), state
         )
-        for owner in (CALLS.c.profile_id == told.c.owner, CALLS.c.profile_id.is_(None))
+        for owner in (CALLS.c.profile_id == told.c.profile_id, CALLS.c.profile_id.is_(None))
         for state in (CALLS.c.state != CallState.RELEASED, CALLS.c.state == CallState.RELEASED)
     ]
     elsewhere = select(CALLS.c.units.label("calls")).where(
@@ -186,22 +163,19 @@ def _calls_since() -> Select[Any]:
     calls = union_all(*(one.correlate(told) for one in (*own, elsewhere))).subquery().lateral()
     first = [
         select(func.min(CALLS.c.at))
-        .where(CALLS.c.profile_id == told.c.owner, CALLS.c.kind == kind, CALLS.c.state != CallState.RELEASED)
+        .where(
+            CALLS.c.profile_id == told.c.profile_id, CALLS.c.kind == kind, CALLS.c.state != CallState.RELEASED
+        )
         .correlate(told)
         .scalar_subquery()
         for kind in (CallKind.POST, CallKind.READ)
     ]
-    older = func.least(*first) <= told.c.start
-    summed = select(func.coalesce(func.sum(calls.c.calls), 0)).correlate(told).scalar_subquery()
-    return select(
-        told.c.owner, told.c.name, summed.label("calls"), func.coalesce(older, false()).label("covered")
-    )
+    made = select(func.coalesce(func.sum(calls.c.calls), 0)).correlate(told).scalar_subquery()
+    counted = func.greatest(0, told.c.limit - told.c.remaining - made)
+    return case((func.least(*first) <= told.c.start, counted), else_=0)
 
 
-_CALLS_SINCE = _calls_since()
-
-
-def _keep() -> Insert:
+def _keep() -> ReturningInsert[Any]:
     told = _TOLD.table
     fields = ("quota", "remaining", "resets_at", "seen_at", "drift", "reason", "app")
     columns = ["profile_id", "endpoint", "name", *fields]
@@ -214,7 +188,7 @@ def _keep() -> Insert:
         told.c.remaining,
         told.c.resets_at,
         seen_at,
-        told.c.drift,
+        _drift(told),
         told.c.reason,
         PROFILES.c.app,
     ).join_from(told, PROFILES, PROFILES.c.id == told.c.profile_id)
@@ -222,7 +196,7 @@ def _keep() -> Insert:
     return statement.on_conflict_do_update(
         index_elements=[RATES.c.profile_id, RATES.c.endpoint, RATES.c.name],
         set_={field: statement.excluded[field] for field in fields},
-    )
+    ).returning(RATES.c.profile_id, RATES.c.name, RATES.c.drift)
 
 
 _KEEP = _keep()
