@@ -19,6 +19,8 @@ from typing import NoReturn
 WAKE_SECONDS = 0.25
 # What even a program without a draining time has for saying what is left.
 LAST_SECONDS = 1.0
+# How long work that is over may take to put its things away.
+PUTS_AWAY_SECONDS = 1.0
 # How far beyond the draining time a program may be before it is ended from outside.
 GRACE_SECONDS = 1.5
 # A terminal that closes hangs up.
@@ -71,12 +73,15 @@ class Watch:
             except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
                 ended.set_exception(error)
 
-        threading.Thread(target=carry_out, name="worker", daemon=True).start()
+        thread = threading.Thread(target=carry_out, name="worker", daemon=True)
+        thread.start()
         # The system may hand a signal to any thread, and Python runs its handler only once the main
         # thread wakes up: one that waits for ever would sleep through it.
         while not wait([ended], timeout=WAKE_SECONDS).done:
             if self._heard_at is not None and monotonic() > self._heard_at + max(drain, LAST_SECONDS):
                 return None
+        # What it still puts away, the interpreter must not look through at its own end.
+        thread.join(PUTS_AWAY_SECONDS)
         given_up = self.stop.is_set() and not self.begun.is_set()
         return None if given_up and ended.exception() else ended.result()
 

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, cast
@@ -24,6 +25,7 @@ from bot.core.errors import DatabaseUnavailable
 from bot.settings import Settings
 from bot.signals import SIGNALS, Watch
 from bot.worker import Worker
+from bot.writer.connection import within
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
@@ -51,6 +53,24 @@ def watch() -> Watch:
 @pytest.mark.parametrize("drained", [True, False])
 def test_it_gives_the_work_s_answer(watch: Watch, drained: bool) -> None:
     assert watch.over(lambda: drained, drain=0) is drained
+
+
+@pytest.mark.parametrize("over", [lambda work: Watch().over(work, drain=5), lambda work: within(5, work)])
+def test_nothing_is_still_being_put_away_once_it_is_over(over: Callable[[Callable[..., bool]], bool]) -> None:
+    """The interpreter looks through what is to be put away as it ends, and must not meet it changing."""
+    kept, away = threading.local(), threading.Event()
+
+    class Slow:
+        def __del__(self) -> None:
+            time.sleep(0.3)
+            away.set()
+
+    def work(*_line: object) -> bool:
+        kept.until_the_thread_ends = Slow()
+        return True
+
+    assert over(work)
+    assert away.is_set()
 
 
 def test_it_raises_the_work_s_error(watch: Watch) -> None:

@@ -16,6 +16,8 @@ from bot.writer.errors import CallCut
 
 # A post and the model's reasons for it take a few kilobytes.
 MOST_BYTES = 1_000_000
+# How long a call that has answered may take to put its things away.
+_PUTS_AWAY_SECONDS = 1.0
 _NOT_ENCODED = {"", "identity"}
 _Answer = TypeVar("_Answer")
 
@@ -126,10 +128,12 @@ def within(seconds: float, call: Callable[[ModelLine], _Answer]) -> _Answer:
         finally:
             line.close()
 
-    threading.Thread(target=work, name="model", daemon=True).start()
+    thread = threading.Thread(target=work, name="model", daemon=True)
+    thread.start()
     if not wait([answer], timeout=seconds).done:
         line.cut()
         raise CallCut(f"it did not answer within {seconds:g} s", sent=line.connected)
+    thread.join(_PUTS_AWAY_SECONDS)
     error = answer.exception()
     if error is not None and line.fault:
         raise CallCut(line.fault, sent=line.connected) from error
