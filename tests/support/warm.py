@@ -8,7 +8,9 @@ loading of modules, most of a second, is shared.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
+import hashlib
 import importlib
 import inspect
 import json
@@ -25,9 +27,10 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 # Loaded by the bot only where they are needed, and slowly.
@@ -41,6 +44,12 @@ SLOW = (
     "tweepy",
 )
 LONGEST_REQUEST = 1 << 20
+# Instead of arguments for the program.
+PARSER = "the process that reads documents"
+# What a test process says for as long as it lives, instead of a request.
+HOLD = b"hold\n"
+FIRST_HOLD_SECONDS = 10.0
+LONGEST_RUN = 1200
 
 
 class WarmProcess:
@@ -100,39 +109,74 @@ class WarmProcess:
 
 
 class Nursery:
-    """The process that has loaded the program. It ends with the process that made it."""
+    """The process that has loaded the program. Whoever uses it holds a line; it ends with the last.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="bot-warm-"))
-        self._address = str(self._folder / "line")
+    Args:
+        environment: what it starts with.
+        folder: where it is found by the other test processes, so that one loads for all.
+    """
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        self._folder = folder
+        self._address = str(folder / "line")
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._hold = self._join()
+            while self._hold is None:
+                self._begin(environment)
+                self._hold = self._join()
+
+    def _begin(self, environment: Mapping[str, str]) -> None:
+        Path(self._address).unlink(missing_ok=True)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.warm", self._address],
             env=dict(environment),
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
         assert self._process.stdout is not None
-        if not self._process.stdout.readline():
-            raise RuntimeError("the program can't be loaded: see above")
+        with self._process.stdout as told:
+            if not told.readline():
+                raise RuntimeError("the program can't be loaded: see above")
+
+    def _join(self) -> socket.socket | None:
+        """A line that says it is in use, unless there is none or it is just ending."""
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with suppress(OSError):
+            line.connect(self._address)
+            line.sendall(HOLD)
+            if line.recv(len(HOLD)) == HOLD:
+                return line
+        line.close()
+        return None
 
     def start(
         self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, out: int, err: int
     ) -> WarmProcess:
         """Starts `python -m bot` with these arguments; `out` and `err` are file descriptors."""
+        with Path(os.devnull).open() as nothing:
+            streams = (nothing.fileno(), out, err)
+            return self._ask(_Request([*arguments], {**environment}, str(folder)), streams)
+
+    def start_parser(self, *, into: int, out: int, err: int) -> WarmProcess:
+        """Starts the process that reads documents, between these file descriptors."""
+        return self._ask(_Request([PARSER], {}, os.sep), (into, out, err))
+
+    def _ask(self, request: _Request, streams: Sequence[int]) -> WarmProcess:
         line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         line.connect(self._address)
-        request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
-        socket.send_fds(line, [json.dumps(request).encode() + b"\n"], [out, err])
+        socket.send_fds(line, [json.dumps(asdict(request)).encode() + b"\n"], streams)
         return WarmProcess(line)
 
     def close(self) -> None:
-        """Ends it, so that it says what it covered."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
-        self._process.stdout.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Lets it go. Whoever began it waits until the others do too, and it has said what it covered."""
+        assert self._hold is not None
+        self._hold.close()
+        if self._process is not None:
+            self._process.wait(timeout=LONGEST_RUN)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 _NURSERIES: dict[str, Nursery] = {}
@@ -144,7 +188,9 @@ def nursery(environment: Mapping[str, str]) -> Nursery:
     key = json.dumps(sorted(environment.items()))
     with _ASKING:
         if key not in _NURSERIES:
-            _NURSERIES[key] = Nursery(environment)
+            run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+            name = hashlib.sha256(f"{run} {key}".encode()).hexdigest()[:16]
+            _NURSERIES[key] = Nursery(environment, Path(tempfile.gettempdir()) / f"bot-warm-{name}")
         return _NURSERIES[key]
 
 
@@ -183,44 +229,65 @@ def _serve(address: str) -> _Request | None:
     """Forks for each request; returns in each fork with its request, and at the end without one."""
     ended, ends = socket.socketpair()
     ends.setblocking(False)
-    lines: dict[int, socket.socket] = {}
     with (
         selectors.DefaultSelector() as selector,
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
         ended,
         ends,
+        ExitStack() as holds,
     ):
         listener.bind(address)
         listener.listen(64)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(ends.fileno())
-        for source in (listener, ended, 0):
-            selector.register(source, selectors.EVENT_READ)
+        selector.register(listener, selectors.EVENT_READ)
+        selector.register(ended, selectors.EVENT_READ)
         os.write(1, b"ready\n")
         try:
-            while True:
-                for key, _ in selector.select():
-                    if key.fileobj is ended:
-                        ended.recv(4096)
-                        _tell(lines)
-                    elif key.fileobj is not listener:
-                        return None
-                    elif (request := _fork(listener, lines)) is not None:
-                        return request
+            return _answer(selector, listener, ended, holds)
         finally:
             signal.set_wakeup_fd(-1)
-            for line in lines.values():
-                line.close()
 
 
-def _fork(listener: socket.socket, lines: dict[int, socket.socket]) -> _Request | None:
-    """Takes one request on; returns it in the process that becomes the program."""
+def _answer(
+    selector: selectors.BaseSelector, listener: socket.socket, ended: socket.socket, holds: ExitStack
+) -> _Request | None:
+    lines: dict[int, socket.socket] = {}
+    users: set[object] = set()
+    try:
+        while told := selector.select(None if users else FIRST_HOLD_SECONDS):
+            for key, _ in told:
+                if key.fileobj is ended:
+                    ended.recv(4096)
+                    _tell(lines)
+                elif key.fileobj in users:
+                    selector.unregister(key.fileobj)
+                    users.remove(key.fileobj)
+                elif isinstance(taken := _take(listener, lines), _Request):
+                    return taken
+                elif taken is not None:
+                    selector.register(holds.enter_context(taken), selectors.EVENT_READ)
+                    users.add(taken)
+            if not users:
+                return None
+        return None
+    finally:
+        for line in lines.values():
+            line.close()
+
+
+def _take(listener: socket.socket, lines: dict[int, socket.socket]) -> _Request | socket.socket | None:
+    """Takes one line on; returns its request in the process that becomes the program, or who holds."""
     line, _ = listener.accept()
     try:
-        request, streams = _hear(line)
-    except ConnectionError:
+        heard = _hear(line)
+        if heard is None:
+            line.sendall(HOLD)
+            return line
+    except OSError:
         line.close()
         return None
+    request, streams = heard
     pid = os.fork()
     if pid == 0:
         line.close()
@@ -235,14 +302,15 @@ def _fork(listener: socket.socket, lines: dict[int, socket.socket]) -> _Request 
     return None
 
 
-def _hear(line: socket.socket) -> tuple[_Request, list[int]]:
-    said, streams, _, _ = socket.recv_fds(line, LONGEST_REQUEST, 2)
+def _hear(line: socket.socket) -> tuple[_Request, list[int]] | None:
+    """The request with its streams; None from who only holds."""
+    said, streams, _, _ = socket.recv_fds(line, LONGEST_REQUEST, 3)
     while not said.endswith(b"\n"):
         more = line.recv(LONGEST_REQUEST)
         if not more:
             raise ConnectionError("whoever asked is gone")
         said += more
-    return _Request(**json.loads(said)), list(streams)
+    return None if said == HOLD else (_Request(**json.loads(said)), list(streams))
 
 
 def _tell(lines: dict[int, socket.socket]) -> None:
@@ -258,8 +326,7 @@ def _tell(lines: dict[int, socket.socket]) -> None:
 
 def _become(request: _Request, streams: Sequence[int]) -> None:
     """Takes on what a process gets when it is started."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for given, own in zip((nothing, *streams), (0, 1, 2), strict=True):
+    for given, own in zip(streams, (0, 1, 2), strict=True):
         os.dup2(given, own)
         os.close(given)
     os.chdir(request.folder)
@@ -272,11 +339,22 @@ def _become(request: _Request, streams: Sequence[int]) -> None:
 def main() -> None:
     """Loads, serves, and in a fork becomes the program."""
     _load()
-    if _serve(sys.argv[1]) is not None:
+    request = _serve(sys.argv[1])
+    if request is not None:
         try:
+            if request.arguments == [PARSER]:
+                _parse()
             runpy.run_module("bot", run_name="__main__", alter_sys=True)
         except SystemExit as end:
             _leave(end)
+
+
+def _parse() -> None:
+    from bot.sources.parsing import main as parse
+
+    # What the parsers warn of, no interpreter shows that was started for them alone.
+    warnings.simplefilter("ignore")
+    raise SystemExit(parse())
 
 
 def _leave(end: SystemExit) -> None:

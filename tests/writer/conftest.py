@@ -14,6 +14,7 @@ import pytest
 from bot.core.content.drafts import SourceItem
 from bot.core.model import Source
 from bot.sources.reader import SourceReader
+from tests.support.processes import WarmParser
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -85,6 +86,15 @@ def web() -> Iterator[Web]:
     server.server.shutdown()
     server.server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def warm_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forks the process that reads documents: a start for each reading takes longer than all the rest.
+
+    How it is started and ended is tested without this.
+    """
+    monkeypatch.setattr("bot.sources.parser._start", WarmParser)
 
 
 def source_reader(locations: Sequence[str], **more: Any) -> SourceReader:

@@ -8,6 +8,8 @@ import pytest
 from bot.core.errors import SourceUnreadable
 from tests.writer.conftest import Web, source_reader
 
+pytestmark = pytest.mark.usefixtures("warm_parser")
+
 RSS = """<?xml version="1.0" encoding="{encoding}"?>
 <rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/">
 <channel><title>Caf\u00e9 News</title>

@@ -11,6 +11,8 @@ from bot.core.errors import SourceUnreadable
 from bot.sources.notes import read_notes
 from tests.writer.conftest import source_reader
 
+pytestmark = pytest.mark.usefixtures("warm_parser")
+
 NOTE = "Rain fell on the northern hills for nine days, and the reservoirs are full again at last."
 
 MARKDOWN = """---

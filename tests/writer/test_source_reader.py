@@ -9,6 +9,8 @@ from bot import __version__
 from bot.core.errors import SourceUnreadable
 from tests.writer.conftest import Web, source_reader
 
+pytestmark = pytest.mark.usefixtures("warm_parser")
+
 NOTE = "Rain fell on the northern hills for nine days, and the reservoirs are full again at last."
 ARTICLE = f"""<!doctype html><html><head><meta charset="{{charset}}">
 <title>Caf\u00e9 opens | The Paper</title></head><body>
