@@ -167,13 +167,16 @@ def local_x() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def bot_process(database_url: URL, local_x: Sandbox, tmp_path: Path) -> Iterator[BotProcess]:
+def bot_process(
+    request: pytest.FixtureRequest, database_url: URL, local_x: Sandbox, tmp_path: Path
+) -> Iterator[BotProcess]:
     """The program as its user starts it: against this test's database and X, with right keys."""
     notes = tmp_path / "notes"
     notes.mkdir()
     (notes / "tides.md").write_text(TIDES)
     program = BotProcess(
         folder=tmp_path,
+        covered=is_counted(request),
         environment={
             "DATABASE_URL": database_url.render_as_string(hide_password=False),
             "BOT_DATA_DIR": str(tmp_path / "data"),
@@ -189,6 +192,11 @@ def bot_process(database_url: URL, local_x: Sandbox, tmp_path: Path) -> Iterator
     )
     yield program
     program.kill_all()
+
+
+def is_counted(request: pytest.FixtureRequest) -> bool:
+    """Whether the test counts coverage, and so the program that it starts."""
+    return request.node.get_closest_marker("no_cover") is None
 
 
 def copy_of(template: str, name: str) -> str:

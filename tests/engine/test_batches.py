@@ -244,7 +244,7 @@ def test_every_text_is_live_once_whatever_breaks_a_batch_and_wherever(
     for one in town.profiles:
         town.due(one, f"Tide of {one.handle}")
     town.database.failures = [*["ok"] * transaction, kind]
-    town.go_on(600)
+    town.go_on(600, every=15)
     assert [len(x.posts) for x in town.xs.values()] == [1, 1, 1]
     assert {row.status for row in town.rows("SELECT status FROM tweets")} == {"posted"}
     assert {row.status for row in town.rows("SELECT status FROM posting_schedule")} == {"done"}
@@ -256,7 +256,7 @@ def test_a_worker_that_is_killed_between_calls_sends_nothing_twice(town: Town, k
     for one in town.profiles:
         town.due(one, f"Tide of {one.handle}")
     town.xs[town.profiles[1].id].script = [kind]
-    town.go_on(600)
+    town.go_on(600, every=15)
     assert [len(x.posts) for x in town.xs.values()] == [1, 1, 1]
     assert {row.status for row in town.rows("SELECT status FROM tweets")} == {"posted"}
 

@@ -8,7 +8,7 @@ from bot.store.manager import DatabaseManager
 from tests.engine.town_schedules import SOMETIMES, play_many
 
 PROFILES = 4
-EXAMPLES_A_SHARD = 12
+EXAMPLES_A_SHARD = 9
 pytestmark = pytest.mark.no_cover
 
 

@@ -153,7 +153,7 @@ def test_a_timeline_that_no_read_shows_whole_is_not_bought_again_and_again(world
         LivePost(x_tweet_id=str(5000 + number), text=f"by hand {number}", created_at=world.clock.true)
         for number in range(900)
     ]
-    world.run(3600, every=10)
+    world.run(3600, every=30)
     ((reads,),) = world.rows("SELECT count(*) FROM api_calls WHERE kind = 'read'")
     assert reads <= 5 * 9
     assert world.tweets()[1].status is TweetStatus.UNKNOWN
@@ -181,7 +181,7 @@ def test_a_person_who_asks_does_not_wait_for_a_look_that_was_put_off(world: Worl
     world.slot(0, "unheard")
     world.x.script = ["error_after"]
     world.x.reads = ["fail"] * 30
-    world.run(1800, every=10)
+    world.run(1800, every=30)
     looks = 30 - len(world.x.reads)
     assert looks <= 9
     world.x.reads.clear()

@@ -232,7 +232,7 @@ def test_with_twelve_missed_slots_after_an_outage_the_next_hour_holds_what_was_p
     for number in range(24):
         world.slot(number * 300, f"every five minutes {number}")
     world.clock.pass_time(3601)
-    world.run(3600, every=10)
+    world.run(3600, every=30)
     assert len(world.x.posts) <= 12
     planned = world.rows("SELECT count(*) FROM posting_schedule WHERE due_at > '2026-03-10 13:00:01+00'")
     assert len(world.x.posts) <= planned[0][0]

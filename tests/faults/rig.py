@@ -111,7 +111,6 @@ class Rig:
         keys = self.x.keys
         return BotProcess(
             folder=self.folder,
-            covered=False,
             environment={
                 "DATABASE_URL": self.url.render_as_string(hide_password=False),
                 "BOT_DATA_DIR": str(self.folder / "data"),

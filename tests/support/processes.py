@@ -50,7 +50,7 @@ class BotProcess:
 
     folder: Path
     environment: Mapping[str, str]
-    covered: bool = True
+    covered: bool = False
     running: list[WarmProcess] = field(default_factory=list)
 
     def run(self, *arguments: str, timeout: float = 60, **variables: str | None) -> Result:

@@ -75,7 +75,7 @@ READERS: list[Callable[[Answer], Any]] = [
 
 
 @given(st.integers(200, 599), headers, bodies, st.sampled_from(["POST", "GET", "DELETE"]))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @example(429, {"retry-after": "Mon, 01 Jan 0001 00:00:00 +2359"}, b"", "POST")
 def test_any_answer_is_a_result_or_one_of_four_errors(
     status: int, told: dict[str, str], body: bytes, method: str
@@ -116,7 +116,7 @@ REFUSING = [400, 401, 402, 403, 429]
 
 
 @given(st.integers(300, 599), headers, bodies)
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_a_body_that_is_not_xs_own_is_never_a_definite_no_to_a_post(
     status: int, told: dict[str, str], body: bytes
 ) -> None:
@@ -133,7 +133,7 @@ def _is_numbered(body: bytes) -> bool:
 
 
 @given(st.integers(300, 599), typed | numbered | st.just(None), st.text(), st.text())
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_xs_own_words_are_a_definite_no_with_xs_own_statuses_alone(
     status: int, body: object, title: str, detail: str
 ) -> None:
