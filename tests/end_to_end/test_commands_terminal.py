@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import pty
 import re
-import subprocess
-import sys
 from collections.abc import Callable
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -33,19 +32,15 @@ def screen(cli: Cli) -> Screen:
 def on_terminal(cli: Cli, *arguments: str, columns: int, both: bool = False, **variables: str) -> str:
     """What a command writes to a terminal, control sequences included; with `both`, stderr too."""
     master, slave = pty.openpty()
-    environment = cli.process.full_environment(COLUMNS=str(columns), TERM="xterm-256color", **variables)
-    with subprocess.Popen(
-        [sys.executable, "-m", "bot", *arguments],
-        env=environment,
-        cwd=cli.process.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=slave,
-        stderr=slave if both else subprocess.PIPE,
-    ) as process:
-        os.close(slave)
+    given = {"COLUMNS": str(columns), "TERM": "xterm-256color", **variables}
+    with TemporaryFile("w+") as apart:
+        with open(slave, "w") as screen:  # noqa: PTH123 - a descriptor is no path
+            process = cli.process.start_on(arguments, given, out=screen, err=screen if both else apart)
         written = b"".join(iter(lambda: _read(master), b"")).decode()
-        errors = process.stderr.read().decode() if process.stderr else written
-    os.close(master)
+        os.close(master)
+        process.wait(timeout=60)
+        apart.seek(0)
+        errors = written if both else apart.read()
     assert "Traceback" not in errors, errors
     return written
 

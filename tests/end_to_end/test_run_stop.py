@@ -133,6 +133,16 @@ def test_a_start_that_hangs_on_the_way_out_too_ends_all_the_same(tmp_path: Path)
 
     assert code == 0
     assert stderr(program, worker) == ""
+    end_database(tmp_path)
+
+
+def end_database(folder: Path) -> None:
+    """Stops the embedded server that a worker could not."""
+    told = folder / "data" / "postgres" / "postmaster.pid"
+    with suppress(FileNotFoundError, psutil.NoSuchProcess):
+        server = psutil.Process(int(told.read_text().split()[0]))
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=30)
 
 
 @SIGNALS
@@ -278,3 +288,4 @@ def test_a_database_that_hangs_does_not_hold_the_stop_up(tmp_path: Path) -> None
             with suppress(psutil.NoSuchProcess):
                 one.resume()
         program.kill_all()
+        end_database(tmp_path)

@@ -56,7 +56,7 @@ class BotProcess:
     def run(self, *arguments: str, timeout: float = 60, **variables: str | None) -> Result:
         """Runs a command to its end. A variable given as None is taken out of the environment."""
         with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-            process = self._start(arguments, variables, out=out, err=err)
+            process = self.start_on(arguments, variables, out=out, err=err)
             try:
                 code = process.wait(timeout=timeout)
             except subprocess.TimeoutExpired:
@@ -85,13 +85,14 @@ class BotProcess:
         """Starts a command that goes on; its stderr goes to a file that `log` reads."""
         number = len(self.running)
         with (self.folder / f"log-{number}").open("w") as log, Path(os.devnull).open("w") as nowhere:
-            process = self._start(arguments, variables, out=nowhere, err=log)
+            process = self.start_on(arguments, variables, out=nowhere, err=log)
         self.running.append(process)
         return process
 
-    def _start(
+    def start_on(
         self, arguments: Sequence[str], variables: Mapping[str, str | None], *, out: IO[str], err: IO[str]
     ) -> WarmProcess:
+        """Starts a command that writes to these files."""
         given = self.full_environment(**variables)
         at_start = {name: value for name, value in given.items() if name in _AT_START}
         return nursery(at_start | (_measuring() if self.covered else {})).start(
