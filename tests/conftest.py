@@ -8,7 +8,7 @@ import sys
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -202,6 +202,16 @@ def bot_process(
     )
     yield program
     program.kill_all()
+
+
+def count_first_variants(items: Iterable[pytest.Item]) -> None:
+    """Leaves all but the first variant of a test out of what coverage counts: most run the same lines."""
+    seen = set()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        if name in seen:
+            item.add_marker(pytest.mark.no_cover)
+        seen.add(name)
 
 
 def is_counted(request: pytest.FixtureRequest) -> bool:
