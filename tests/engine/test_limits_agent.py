@@ -64,6 +64,7 @@ def race(url: URL, profile_id: uuid.UUID, places: int, start: object, results: o
     manager.close()
 
 
+@pytest.mark.no_cover  # it would begin anew in each fork, which takes two seconds
 def test_eight_processes_that_race_for_the_last_three_posts_get_exactly_three(
     breakable: World, database_url: URL
 ) -> None:
