@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
 
+# How long the thread may take to put its things away.
+_PUTS_AWAY_SECONDS = 1.0
+
 
 class Deadline:
     """Ends a call after so many seconds, whatever it is waiting for; `passed` tells that it did."""
@@ -75,6 +78,7 @@ class Deadlines:
         self._running: dict[Deadline, None] = {}
         self._last_ended = monotonic()
         self._thread: threading.Thread | None = None
+        self._last_thread: threading.Thread | None = None
         self._closed = False
 
     @contextmanager
@@ -85,7 +89,7 @@ class Deadlines:
                 thread = threading.Thread(target=self._watch, name="x-deadlines", daemon=True)
                 # It waits for the lock. Where it can't be had, the next call asks for one again.
                 thread.start()
-                self._thread = thread
+                self._thread = self._last_thread = thread
             deadline = Deadline(self._seconds)
             self._running[deadline] = None
         try:
@@ -97,12 +101,19 @@ class Deadlines:
                 self._last_ended = monotonic()
 
     def close(self) -> None:
-        """Waits for no further call; those that are on their way are still watched."""
+        """Waits for no further call; those that are on their way are still watched.
+
+        Where none is, the thread has ended: what it puts away, the interpreter must not look through at
+        its own end.
+        """
         with self._changed:
             self._closed = True
             if self._thread is None:
                 self._quiet()
             self._changed.notify_all()
+            ends = self._last_thread if not self._running else None
+        if ends is not None:
+            ends.join(_PUTS_AWAY_SECONDS)
 
     def _watch(self) -> None:
         with self._changed:

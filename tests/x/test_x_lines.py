@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -16,7 +17,7 @@ from bot.core.errors import OutcomeUnknown, Refused, Retryable
 from bot.core.posting.post import Post
 from bot.x import connection
 from bot.x.connection import Lines
-from bot.x.deadlines import Deadline
+from bot.x.deadlines import Deadline, Deadlines
 from tests.x.conftest import SCENES, answer, raw
 
 if TYPE_CHECKING:
@@ -266,3 +267,26 @@ def test_many_calls_at_once_have_lines_of_their_own(x: ScriptedX, make_client: M
         assert {account.x_user_id for account in pool.map(lambda _: client.me(), range(64))} == {"77"}
         assert len(x.heard) == 64
         assert x.connections < 64
+
+
+def test_once_closed_no_thread_still_puts_lines_away() -> None:
+    """The interpreter looks through what is to be put away as it ends, and must not meet it changing."""
+    begun = threading.Event()
+
+    def quiet() -> None:
+        begun.set()
+        time.sleep(0.3)
+
+    deadlines = Deadlines(60, linger=60, quiet=quiet)
+    with deadlines.call():
+        pass
+    deadlines.close()
+    assert begun.is_set()
+    assert "x-deadlines" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_closing_waits_for_no_call_that_is_under_way() -> None:
+    deadlines = Deadlines(60, linger=60, quiet=lambda: None)
+    with deadlines.call():
+        deadlines.close()
+        assert "x-deadlines" in {thread.name for thread in threading.enumerate()}
