@@ -269,6 +269,11 @@ def test_many_calls_at_once_have_lines_of_their_own(x: ScriptedX, make_client: M
         assert x.connections < 64
 
 
+def watching(before: set[threading.Thread]) -> set[threading.Thread]:
+    """The threads that watch calls, but for those that other tests left."""
+    return {one for one in set(threading.enumerate()) - before if one.name == "x-deadlines"}
+
+
 def test_once_closed_no_thread_still_puts_lines_away() -> None:
     """The interpreter looks through what is to be put away as it ends, and must not meet it changing."""
     begun = threading.Event()
@@ -277,16 +282,18 @@ def test_once_closed_no_thread_still_puts_lines_away() -> None:
         begun.set()
         time.sleep(0.3)
 
+    before = set(threading.enumerate())
     deadlines = Deadlines(60, linger=60, quiet=quiet)
     with deadlines.call():
         pass
     deadlines.close()
     assert begun.is_set()
-    assert "x-deadlines" not in {thread.name for thread in threading.enumerate()}
+    assert watching(before) == set()
 
 
 def test_closing_waits_for_no_call_that_is_under_way() -> None:
+    before = set(threading.enumerate())
     deadlines = Deadlines(60, linger=60, quiet=lambda: None)
     with deadlines.call():
         deadlines.close()
-        assert "x-deadlines" in {thread.name for thread in threading.enumerate()}
+        assert len(watching(before)) == 1
