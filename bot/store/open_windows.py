@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -49,10 +50,12 @@ def windows_of(
         profile_ids: whose.
         apps: the app that each profile's keys belong to.
     """
+    of_app = defaultdict[str | None, list[ProfileId]](list)
+    for one in profile_ids:
+        of_app[apps.get(one)].append(one)
     found: dict[ProfileId, tuple[Seen, ...]] = dict.fromkeys(profile_ids, ())
     for row in rows:
-        mine = [one for one in profile_ids if apps.get(one) == row["app"]]
-        for one in mine if row["shared"] else [ProfileId(row["profile_id"])]:
+        for one in of_app[row["app"]] if row["shared"] else [ProfileId(row["profile_id"])]:
             found[one] += (_seen(row),)
     return found
 

@@ -82,7 +82,8 @@ def bounded(window: RateWindow, now: datetime) -> RateWindow:
     One that ended before is over, however long ago.
     """
     last = next_month(now) if window.name == "usage_cap" else now + _LENGTHS.get(window.name, _LONGEST)
-    return replace(window, resets_at=max(now - _LONGEST, min(window.resets_at, last)))
+    resets_at = max(now - _LONGEST, min(window.resets_at, last))
+    return window if resets_at == window.resets_at else replace(window, resets_at=resets_at)
 
 
 def month_start(now: datetime) -> datetime:
