@@ -44,6 +44,7 @@ SLOW = (
     "tweepy",
 )
 LONGEST_REQUEST = 1 << 20
+_LINKED = "Tides \N{WATER WAVE} $EBB, by https://example.com/tide?at=noon and example.org"
 # Instead of arguments for the program.
 PARSER = "the process that reads documents"
 # What a test process says for as long as it lives, instead of a request.
@@ -218,6 +219,13 @@ def _load() -> None:
     for module in pkgutil.walk_packages(bot.__path__, "bot."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    from bot.core.content.text import links, weigh
+    from bot.settings import read_settings
+
+    # A third of a command's work is to compile what links look like.
+    weigh(_LINKED)
+    links(_LINKED)
+    read_settings()
     # Coverage asks this anew in each fork; the answer's cost is finding every module's file, once.
     inspect.stack()
     # What is loaded stays: a fork that looks through it for garbage as it ends copies all of it.
