@@ -39,6 +39,7 @@ SLOW = (
     "apscheduler.schedulers.background",
     "feedparser",
     "openai",
+    "rich._emoji_codes",
     "rich.console",
     "trafilatura",
     "tweepy",
@@ -220,12 +221,10 @@ def _load() -> None:
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     from bot.core.content.text import links, weigh
-    from bot.settings import read_settings
 
     # A third of a command's work is to compile what links look like.
     weigh(_LINKED)
     links(_LINKED)
-    read_settings()
     # Coverage asks this anew in each fork; the answer's cost is finding every module's file, once.
     inspect.stack()
     # What is loaded stays: a fork that looks through it for garbage as it ends copies all of it.
