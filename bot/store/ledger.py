@@ -51,7 +51,8 @@ class LedgerTable(Ledger):
         behind transaction poolers, and the daily row that every reservation touches would make them
         queue anyway. It is held for the transaction alone, never while X is called.
 
-        Locks are taken in one order, so that no two transactions wait for each other: this lock first;
+        Locks are taken in one order, so that no two transactions wait for each other: that of a profile's
+        texts, where a person's draft is judged once more; this lock;
         then rows of leases, tweets and slots, each of a profile that one holds the lease of; then the
         ledger's, whose trigger takes the day's row before that of the app. An outcome is recorded
         without this lock, and its rows are the profile's own.

@@ -46,6 +46,8 @@ def interrupted(cli: Cli, command: tuple[str, ...], *, after: float, **variables
     (hook / "sitecustomize.py").write_text(HOOK)
     environment = cli.process.full_environment(**variables)
     environment["PYTHONPATH"] = f"{hook}:{environment['PYTHONPATH']}"
+    # The file that Python was loading is left open; nobody is told of that by a Python as it is started.
+    environment["PYTHONWARNINGS"] += ",ignore::ResourceWarning"
     with subprocess.Popen(
         command,
         env=environment,
