@@ -11,6 +11,7 @@ import pytest
 
 from bot.core.content.drafts import DraftRequest, SourceItem
 from bot.core.content.text import MAX_WEIGHTED_LENGTH
+from bot.core.health import PATIENCE
 from bot.core.model import Call, CallId, DecisionRecord, LivePost, Slot, SlotId, Source, Timeline, Tweet
 from bot.core.posting.auditing import compare
 from bot.core.posting.schedule import settle_overdue
@@ -18,7 +19,7 @@ from bot.core.posting.settling import Absence, covers, match
 from bot.core.posting.snowflakes import ASKED
 from bot.core.spending.limits import CREATE_POST, Limits, Usage, Wanted
 from bot.core.spending.pricing import LISTED
-from bot.core.spending.usage import Gauge, ModelUsage, Seen, Spent
+from bot.core.spending.usage import MOST, Gauge, ModelUsage, Seen, Spent
 from bot.core.states import (
     CallKind,
     CallState,
@@ -74,6 +75,14 @@ def test_a_post_is_looked_for_as_far_back_as_forty_eight_hours_before_its_intent
 
 def test_the_ids_of_an_accounts_three_newest_posts_are_doubted_at_most() -> None:
     assert ASKED == 3
+
+
+def test_a_worker_is_silent_after_two_looks_and_a_half() -> None:
+    assert timedelta(seconds=150) == PATIENCE
+
+
+def test_no_count_goes_beyond_a_thousand_millions() -> None:
+    assert MOST == 1_000_000_000
 
 
 def test_a_slot_is_on_time_for_two_minutes() -> None:

@@ -16,7 +16,7 @@ from bot.core.model import Source
 from bot.core.moments import aware
 from bot.core.rates import RateWindow
 from bot.core.spending.usage import ModelUsage
-from bot.core.states import CallState, Mode, PlanStatus, SlotStatus, TweetStatus, check_transition
+from bot.core.states import CallState, Mode, Origin, PlanStatus, SlotStatus, TweetStatus, check_transition
 from tests.core.makers import slot, tweet, utc
 
 # Arrows as words. Those beyond the design page's picture are the ones that bot.core.model explains
@@ -147,3 +147,10 @@ def test_a_source_is_told_with_all_that_finds_it_again() -> None:
 
 def test_two_readings_of_one_row_are_equal_whether_or_not_it_was_locked() -> None:
     assert replace(tweet("same"), revision="7") == tweet("same")
+
+
+@pytest.mark.parametrize("origin", Origin)
+@pytest.mark.parametrize("status", TweetStatus)
+def test_only_a_persons_draft_is_a_wish(origin: Origin, status: TweetStatus) -> None:
+    wish = (origin, status) == (Origin.MANUAL, TweetStatus.DRAFTED)
+    assert tweet(origin=origin, status=status).is_wish is wish
