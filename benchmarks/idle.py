@@ -202,7 +202,7 @@ def _tick_ms(engine: Engine) -> float:
 
 def _server_log(engine: Engine) -> Path:
     """Where the server logs every statement from now on."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with create_engine(engine.url, isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("ALTER SYSTEM SET log_statement = 'all'"))
         connection.execute(text("SELECT pg_reload_conf()"))
         folder = connection.scalar(text("SHOW data_directory"))

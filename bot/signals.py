@@ -20,7 +20,7 @@ WAKE_SECONDS = 0.25
 # What even a program without a draining time has for saying what is left.
 LAST_SECONDS = 1.0
 # How long work that is over may take to put its things away.
-PUTS_AWAY_SECONDS = 1.0
+_PUTS_AWAY_SECONDS = 1.0
 # How far beyond the draining time a program may be before it is ended from outside.
 GRACE_SECONDS = 1.5
 # A terminal that closes hangs up.
@@ -81,7 +81,7 @@ class Watch:
             if self._heard_at is not None and monotonic() > self._heard_at + max(drain, LAST_SECONDS):
                 return None
         # What it still puts away, the interpreter must not look through at its own end.
-        thread.join(PUTS_AWAY_SECONDS)
+        thread.join(_PUTS_AWAY_SECONDS)
         given_up = self.stop.is_set() and not self.begun.is_set()
         return None if given_up and ended.exception() else ended.result()
 

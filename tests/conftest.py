@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from sqlalchemy import URL
@@ -21,6 +20,7 @@ from bot.store.connect import parse_url
 from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate
 from tests.faults.report import pytest_terminal_summary
+from tests.support.databases import Operator, admin, copy_of, operating
 from tests.support.processes import BotProcess
 from tests.support.supabase import as_supabase_makes_it
 from tests.support.warm import close_nurseries
@@ -41,7 +41,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-Operator = psycopg.Connection[tuple[object, ...]]
 TEMPLATE = "bot_template"
 ROOM_BYTES = 4 << 30
 # Most tests wait for other processes and for time to pass, so more of them than cores run at once.
@@ -217,24 +216,6 @@ def count_first_variants(items: Iterable[pytest.Item]) -> None:
 def is_counted(request: pytest.FixtureRequest) -> bool:
     """Whether the test counts coverage, and so the program that it starts."""
     return request.node.get_closest_marker("no_cover") is None
-
-
-def copy_of(template: str, name: str) -> str:
-    """What copies a database. File by file takes half of what going through the log does."""
-    return f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy'
-
-
-def operating(url: URL) -> Operator:
-    """A connection on which each statement stands alone, as a database wants to be made."""
-    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(address, autocommit=True)
-
-
-def admin(url: URL, *statements: str) -> None:
-    """Runs statements outside a transaction."""
-    with operating(url) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
 
 
 TIDES = """# Tides

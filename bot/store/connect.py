@@ -93,10 +93,7 @@ def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin_within_bounds(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get("isolation_level") == "AUTOCOMMIT":
-            return
-        patient = options.get(MIGRATES)
+        patient = connection.get_execution_options().get(MIGRATES)
         connection.exec_driver_sql(f"BEGIN;{PATIENCE if patient else BOUNDS}")
 
     return engine

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import URL
+from sqlalchemy import URL, create_engine
 
 from bot.core.errors import DatabaseUnavailable, SettingError
-from bot.store.connect import create_engine_for
+from bot.store.connect import CONNECT_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from bot.store.embedded_server import FolderServer
@@ -155,9 +155,11 @@ class EmbeddedPostgres:
 
     @staticmethod
     def _ensure_database(url: URL, name: str) -> None:
-        engine = create_engine_for(url)
+        # No transaction may be around the making of a database.
+        bounds = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
+        engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args=bounds)
         try:
-            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            with engine.connect() as connection:
                 known = connection.exec_driver_sql(
                     "SELECT 1 FROM pg_database WHERE datname = %s", (name,)
                 ).scalar()

@@ -32,10 +32,10 @@ _FOUNDATIONS = """
     """
 _LOOK = text(_FOUNDATIONS)
 # All accounts wait for whoever holds the lock. A worker that is frozen loses it soon, and has sent nothing.
-HOLDER_MAY_PAUSE = "5s"
+_HOLDER_MAY_PAUSE = "5s"
 _LOCK_AND_LOOK = text(
     f"{_FOUNDATIONS}, pg_advisory_xact_lock(:lock) IS NULL AS locked,"
-    f" set_config('idle_in_transaction_session_timeout', '{HOLDER_MAY_PAUSE}', true) AS may_pause"
+    f" set_config('idle_in_transaction_session_timeout', '{_HOLDER_MAY_PAUSE}', true) AS may_pause"
 )
 _FOUNDATION_NAMES = {
     "daily_table": "the table api_usage_tracking is missing",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -81,10 +81,9 @@ class LeaseTable(Leases):
 
     def release_all(self, leases: Collection[Lease]) -> None:
         """Gives leases up, so that the next ones need not wait for them to run out."""
-        held = [{"profile_id": lease.profile_id, "fencing": lease.fencing} for lease in leases]
         # In their order, so that two who give up the same ones can't block each other.
-        held.sort(key=itemgetter("profile_id"))
-        self.connection.execute(_RELEASE, _GIVEN_UP.values(held))
+        held = sorted(leases, key=attrgetter("profile_id"))
+        self.connection.execute(_RELEASE, _GIVEN_UP.of(held))
 
 
 _LOCKED = (

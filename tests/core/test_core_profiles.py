@@ -12,10 +12,10 @@ from bot.core.profiles import choose, own_profiles, require_owner
 from bot.core.states import Mode
 
 
-def called(handle: str, x_user_id: str | None = None) -> Profile:
+def account(number: int, handle: str, x_user_id: str | None) -> Profile:
     return Profile(
-        id=ProfileId(UUID(int=len(handle))),
-        auth_user_id=UUID(int=0),
+        id=ProfileId(UUID(int=number)),
+        auth_user_id=UUID(int=number),
         handle=handle,
         x_user_id=x_user_id,
         timezone="UTC",
@@ -25,42 +25,44 @@ def called(handle: str, x_user_id: str | None = None) -> Profile:
     )
 
 
-ONE, OTHER, NEW = called("one", "1"), called("@Other", "2"), called("newcomer")
+ONE, TWO, UNBOUND = account(1, "one", "11"), account(2, "@Two", "22"), account(3, "three", None)
+ALL = (ONE, TWO, UNBOUND)
 
 
-@pytest.mark.parametrize(
-    ("handle", "found"), [("one", ONE), ("@ONE", ONE), ("other", OTHER), ("@other", OTHER), (None, ONE)]
-)
-def test_a_profile_is_found_by_its_handle_and_without_one_it_is_the_first(
-    handle: str | None, found: Profile
-) -> None:
-    assert choose([ONE, OTHER], handle=handle) is found
+@pytest.mark.parametrize(("handle", "found"), [("one", ONE), ("@ONE", ONE), ("two", TWO), ("@Two", TWO)])
+def test_a_profile_is_chosen_by_its_handle_with_or_without_the_sign(handle: str, found: Profile) -> None:
+    assert choose(ALL, handle=handle) == found
 
 
-@pytest.mark.parametrize(
-    ("profiles", "known"), [([ONE, OTHER], "profiles: @one, @Other"), ([], "profiles: none yet")]
-)
-def test_an_unknown_handle_is_told_with_those_that_there_are(profiles: list[Profile], known: str) -> None:
-    with pytest.raises(SettingError, match="no profile is called @nobody") as told:
-        choose(profiles, handle="@nobody")
-    assert told.value.fix == known
+def test_a_handle_that_no_profile_has_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(SettingError, match="no profile is called @nobody") as caught:
+        choose(ALL, handle="@Nobody")
+    assert caught.value.fix == "profiles: @one, @Two, @three"
+    with pytest.raises(SettingError) as caught:
+        choose((), handle="nobody")
+    assert caught.value.fix == "profiles: none yet"
 
 
-def test_keys_choose_their_own_account_before_one_that_nobody_knows() -> None:
-    assert choose([NEW, ONE, OTHER], handle=None, x_user_id="2") is OTHER
-    assert choose([ONE, NEW], handle=None, x_user_id="2") is NEW
-    assert choose([ONE], handle=None, x_user_id="2") is None
-    assert choose([], handle=None) is None
+def test_without_a_handle_the_keys_decide_and_then_age() -> None:
+    assert choose(ALL, handle=None) == ONE
+    assert choose(ALL, handle=None, x_user_id="22") == TWO
+    assert choose((UNBOUND, TWO), handle=None, x_user_id="22") == TWO
+    assert choose(ALL, handle=None, x_user_id="99") == UNBOUND
+    assert choose((ONE, TWO), handle=None, x_user_id="99") is None
+    assert choose((), handle=None) is None
 
 
-def test_a_profile_with_saved_keys_is_the_environments_own_only_if_it_is_the_same_account() -> None:
-    found = [(ONE, "saved"), (OTHER, "saved"), (NEW, None)]
-    assert own_profiles(found, "2") == [OTHER, NEW]
-    assert own_profiles(found, None) == [NEW]
+def test_saved_keys_of_another_account_make_no_profile_the_environments_own() -> None:
+    found = [(ONE, "saved"), (TWO, None), (UNBOUND, None)]
+    assert own_profiles(found, None) == [TWO, UNBOUND]
+    assert own_profiles(found, "22") == [TWO, UNBOUND]
+    # Its own keys may be saved as well.
+    assert own_profiles(found, "11") == [ONE, TWO, UNBOUND]
+    assert own_profiles([(UNBOUND, "saved")], None) == []
 
 
 def test_no_profile_acts_with_another_accounts_keys() -> None:
-    for profile, owner in ((ONE, "1"), (ONE, None), (NEW, "1")):
+    for profile, owner in ((ONE, "11"), (ONE, None), (UNBOUND, "11")):
         require_owner(profile, owner)
     with pytest.raises(SettingError, match="@one is another account"):
-        require_owner(ONE, "2")
+        require_owner(ONE, "22")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from sqlalchemy import URL
 
-from tests.conftest import admin
 from tests.end_to_end.conftest import Cli, Rows, logged, wait_for
+from tests.support.databases import admin
 from tests.support.processes import BotProcess, eventually
 
 Texts = Callable[[], list[str]]

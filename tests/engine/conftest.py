@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import URL
 
 from bot.store.manager import DatabaseManager
-from tests.conftest import admin, copy_of, count_first_variants
+from tests.conftest import count_first_variants
 from tests.engine.world import World
+from tests.support.databases import admin, copy_of
 
 HERE = Path(__file__).parent
 

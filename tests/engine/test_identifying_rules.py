@@ -5,67 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from bot.core.errors import Fatal, Retryable, SettingError
-from bot.core.model import Account, Profile, ProfileId
-from bot.core.profiles import choose, own_profiles
+from bot.core.model import Account, Profile
 from bot.core.spending.limits import Limits
 from bot.core.states import Mode
 from bot.engine.identifying import OwnAccount, identify
 from tests.engine.test_limits_agent import with_caps
 from tests.engine.world import World
-
-
-def account(number: int, handle: str, x_user_id: str | None) -> Profile:
-    return Profile(
-        id=ProfileId(UUID(int=number)),
-        auth_user_id=UUID(int=number),
-        handle=handle,
-        x_user_id=x_user_id,
-        timezone="UTC",
-        mode=Mode.AUTO,
-        paused=False,
-        pause_reason=None,
-    )
-
-
-ONE, TWO, UNBOUND = account(1, "one", "11"), account(2, "@Two", "22"), account(3, "three", None)
-ALL = (ONE, TWO, UNBOUND)
-
-
-@pytest.mark.parametrize(("handle", "found"), [("one", ONE), ("@ONE", ONE), ("two", TWO), ("@Two", TWO)])
-def test_a_profile_is_chosen_by_its_handle_with_or_without_the_sign(handle: str, found: Profile) -> None:
-    assert choose(ALL, handle=handle) == found
-
-
-def test_a_handle_that_no_profile_has_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(SettingError, match="no profile is called @nobody") as caught:
-        choose(ALL, handle="@Nobody")
-    assert caught.value.fix == "profiles: @one, @Two, @three"
-    with pytest.raises(SettingError) as caught:
-        choose((), handle="nobody")
-    assert caught.value.fix == "profiles: none yet"
-
-
-def test_without_a_handle_the_keys_decide_and_then_age() -> None:
-    assert choose(ALL, handle=None) == ONE
-    assert choose(ALL, handle=None, x_user_id="22") == TWO
-    assert choose((UNBOUND, TWO), handle=None, x_user_id="22") == TWO
-    assert choose(ALL, handle=None, x_user_id="99") == UNBOUND
-    assert choose((ONE, TWO), handle=None, x_user_id="99") is None
-    assert choose((), handle=None) is None
-
-
-def test_saved_keys_of_another_account_make_no_profile_the_environments_own() -> None:
-    found = [(ONE, "saved"), (TWO, None), (UNBOUND, None)]
-    assert own_profiles(found, None) == [TWO, UNBOUND]
-    assert own_profiles(found, "22") == [TWO, UNBOUND]
-    # Its own keys may be saved as well.
-    assert own_profiles(found, "11") == [ONE, TWO, UNBOUND]
-    assert own_profiles([(UNBOUND, "saved")], None) == []
 
 
 def named(world: World, **wanted: Any) -> Profile:

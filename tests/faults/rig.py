@@ -20,9 +20,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, insert, text
 from bot.core.content.text import fingerprint
 from bot.core.states import LatePolicy, Mode, PlanStatus, TweetStatus
 from bot.sandbox import Sandbox
-from bot.store.connect import create_engine_for
 from bot.store.rows.posting import CONFIG, PLANS, PROFILES, SLOTS, TWEETS
 from tests.faults import truth
+from tests.support.databases import admin, copy_of
 from tests.support.processes import BotProcess, Result
 from tests.support.warm import WarmProcess
 
@@ -330,13 +330,6 @@ class Schedule:
 def database(server: URL, template: str) -> Iterator[URL]:
     """A migrated database of a rig's own."""
     name = f"faults_{uuid.uuid4().hex[:12]}"
-    _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+    admin(server, copy_of(template, name))
     yield server.set(database=name)
-    _administer(server, f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-def _administer(server: URL, statement: str) -> None:
-    engine = create_engine_for(server)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(statement)
-    engine.dispose()
+    admin(server, f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -21,8 +21,9 @@ from bot.sandbox import Sandbox
 from bot.store.connect import parse_url
 from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate
-from tests.conftest import TEMPLATE, admin
+from tests.conftest import TEMPLATE
 from tests.faults.rig import Rig, Schedule, database, now, until
+from tests.support.databases import admin
 
 # Saving an outcome is tried for so long before it is left to reconcile.
 RECORD_SECONDS = 20
@@ -87,7 +88,9 @@ def posted_once(rig: Rig) -> bool:
 
 def test_dead_before_the_intent(cluster: Cluster, mortal: Rig) -> None:
     worker = mortal.wait_ready(mortal.start())
-    mortal.add_slot(due=now() + timedelta(seconds=3))
+    mortal.add_slot(due=now() + timedelta(seconds=5))
+    # What it has not seen, it does not miss.
+    mortal.have_look()
     cluster.crash()
     until(lambda: len(mortal.said(worker, "job_failed")) >= 2, what="ticks fail for want of a database")
     assert mortal.heard == 0

@@ -14,7 +14,7 @@ from sqlalchemy import URL
 from bot.core.model import Profile
 from bot.store.connect import parse_url
 from bot.store.manager import DatabaseManager
-from tests.conftest import admin, copy_of
+from tests.support.databases import admin, copy_of
 
 
 @pytest.fixture

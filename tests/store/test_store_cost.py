@@ -14,8 +14,8 @@ from bot.core.spending.limits import CREATE_POST, Scope
 from bot.core.states import TweetStatus
 from bot.core.work import LookAhead
 from bot.store.manager import DatabaseManager, StoreTransaction
-from tests.conftest import admin, copy_of
 from tests.store.rows import DAY, HOUR, NOW, a_call, a_decision, a_posted, a_tweet, a_window, a_wish
+from tests.support.databases import admin, copy_of
 
 # One process, because two years of rows are made once.
 pytestmark = pytest.mark.xdist_group("old")

@@ -16,9 +16,9 @@ from bot.core.model import Profile
 from bot.store.connect import parse_url
 from bot.store.manager import DatabaseManager
 from bot.store.schema import migrate
-from tests.conftest import admin
 from tests.store.conftest import OwnServer
 from tests.store.rows import plain_connection
+from tests.support.databases import admin
 from tests.support.processes import eventually
 
 # One process has the server that is stopped.

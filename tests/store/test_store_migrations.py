@@ -22,9 +22,9 @@ from sqlalchemy import URL, Connection, inspect, text
 from bot.store.manager import DatabaseManager
 from bot.store.rows.base import METADATA
 from bot.store.schema import HEAD, migrate, require_head, revision
-from tests.conftest import admin
 from tests.store.conftest import OwnServer
 from tests.store.rows import NOW, ROOT, one_row_everywhere, plain_connection, usage_of
+from tests.support.databases import admin
 from tests.support.processes import eventually
 
 OURS = """

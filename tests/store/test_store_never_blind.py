@@ -13,8 +13,8 @@ from bot.core.model import Profile, TweetId
 from bot.core.spending.limits import Spent
 from bot.store.foundations import missing_foundations
 from bot.store.manager import DatabaseManager
-from tests.conftest import admin
 from tests.store.rows import HOUR, NOW, a_call, plain_connection
+from tests.support.databases import admin
 
 CONSTRAINT = "uq_api_usage_tracking_date_api_type"
 DAMAGE = {

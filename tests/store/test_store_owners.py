@@ -16,8 +16,8 @@ from bot.core.model import ProfileId
 from bot.store.ledger import LedgerTable
 from bot.store.manager import DatabaseManager
 from bot.store.schema import HEAD, revision
-from tests.conftest import admin
 from tests.store.rows import NOW, daily_rows, ledger_sums, one_row_everywhere
+from tests.support.databases import admin
 from tests.support.supabase import GRANT_EVERYTHING, signed_in
 
 # Tables in which nobody who is signed in sees a row: of no profile, or of what nobody else may have.

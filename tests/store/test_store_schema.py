@@ -15,7 +15,7 @@ from bot.store.schema import (
     require_head,
     revision,
 )
-from tests.conftest import admin
+from tests.support.databases import admin
 
 
 def test_a_migrated_database_lacks_nothing(manager: DatabaseManager) -> None:

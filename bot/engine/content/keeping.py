@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from bot.core.codes import DecisionKind, Ruling
@@ -22,8 +22,8 @@ def take_posts(context: ProfileContext, posts: Sequence[Post], *, topic: str | N
     """Checks and keeps what a person wrote: one post, or the parts of a thread."""
     drafts = [Draft(text=post.text, source=None, writer=OPERATOR) for post in posts]
     with context.database.transaction() as tx:
-        tx.tweets.lock_texts(context.profile.id)
-        judged = [_judge_draft(context, tx, draft) for draft in drafts]
+        said = said_already(context, tx)
+        judged = [_judge_draft(draft, said) for draft in drafts]
         problems = against_all(judged)
         if problems:
             return Outcome.rejected(problems)
@@ -38,8 +38,7 @@ def keep_draft(context: ProfileContext, draft: Draft, brief: Brief) -> Tweet | O
     Both in one transaction: two that write at once must not both keep the same text.
     """
     with context.database.transaction() as tx:
-        tx.tweets.lock_texts(context.profile.id)
-        judgement = _judge_draft(context, tx, draft)
+        judgement = _judge_draft(draft, said_already(context, tx))
         if not judgement.valid:
             return judgement
         if brief.slot is not None and not tx.slots.still_to_write(brief.slot.id):
@@ -49,6 +48,12 @@ def keep_draft(context: ProfileContext, draft: Draft, brief: Brief) -> Tweet | O
         _record_kept(context, tx, kept)
     context.log.info("draft_written", tweet=str(kept.id), writer=draft.writer)
     return kept
+
+
+def said_already(context: ProfileContext, tx: Transaction) -> Collection[str]:
+    """The fingerprints of what the profile has said or means to; nobody adds to them meanwhile."""
+    tx.tweets.lock_texts(context.profile.id)
+    return tx.tweets.fingerprints(context.profile.id, since=context.clock.now() - DUPLICATE_WINDOW)
 
 
 def _post_or_thread(
@@ -66,12 +71,11 @@ def _as_tweet(context: ProfileContext, draft: Draft, judgement: Judgement, brief
     return drafted(TweetId(context.new_id()), context.profile, draft, judgement.text, brief)
 
 
-def _judge_draft(context: ProfileContext, tx: Transaction, draft: Draft) -> Judgement:
-    known = tx.tweets.fingerprints(context.profile.id, since=context.clock.now() - DUPLICATE_WINDOW)
+def _judge_draft(draft: Draft, said: Collection[str]) -> Judgement:
     allowed = None
     if draft.writer != OPERATOR:
         allowed = (draft.source.url,) if draft.source and draft.source.url else ()
-    return judge(draft.text, recent_fingerprints=known, allowed_links=allowed)
+    return judge(draft.text, recent_fingerprints=said, allowed_links=allowed)
 
 
 def _record_kept(context: ProfileContext, tx: Transaction, tweet: Tweet) -> None:

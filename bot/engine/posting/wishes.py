@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.core.codes import DecisionKind, Ruling
-from bot.core.content.guard import DUPLICATE_WINDOW, against_all, judge
+from bot.core.content.guard import against_all, judge
 from bot.core.model import Tweet
 from bot.core.posting.lifecycle import rejected
+from bot.engine.content.keeping import said_already
 from bot.engine.context import ProfileContext
 from bot.engine.outcomes import Outcome
 from bot.engine.posting.threads import break_thread
@@ -31,9 +32,8 @@ def turned_down(
     """
     if not tweet.is_wish:
         return None
-    tx.tweets.lock_texts(context.profile.id)
-    known = tx.tweets.fingerprints(context.profile.id, since=context.clock.now() - DUPLICATE_WINDOW)
-    problems = against_all([judge(text, recent_fingerprints=known) for text in (tweet.text, *following)])
+    said = said_already(context, tx)
+    problems = against_all([judge(text, recent_fingerprints=said) for text in (tweet.text, *following)])
     if not problems:
         return None
     refusal = Outcome.rejected(problems)
