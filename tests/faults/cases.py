@@ -47,6 +47,10 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "429_with_headers": {"seconds": 1},
     "429_code_88": {"seconds": 1},
 }
+TIMELINE: Final = "timeline"
+READ: Final = "GET /2/users/:id/tweets"
+# One more than the looks without the text that would lead to a resend.
+FAILED_READS: Final = 3
 PARTS: Final = {Form.SINGLE: 1, Form.THREAD: 3}
 
 
@@ -62,6 +66,11 @@ class Case:
         return f"{self.kind}-{self.form}-{self.way}"
 
     @property
+    def column(self) -> str:
+        """Where the cell stands in the table."""
+        return f"{self.form}/{self.way}"
+
+    @property
     def parts(self) -> int:
         """How many tweets the slot holds; one after the struck one shows that the thread goes on."""
         return PARTS[self.form]
@@ -72,15 +81,21 @@ class Case:
         return min(2, self.parts)
 
     @property
-    def fault(self) -> dict[str, Any]:
-        """The fault as the sandbox arms it: once, or for as long as X would keep refusing."""
+    def closes(self) -> bool:
+        """Whether X has nothing more until an operator mends it and says `resume`."""
+        return self.kind in CLOSED
+
+    @property
+    def lasts_a_day(self) -> bool:
+        """Whether the text is looked for for so long."""
+        return self.kind == UNFINDABLE
+
+    @property
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults as the sandbox arms them: once, or for as long as X would keep refusing."""
         lasting = self.kind in REFUSED or self.kind in CLOSED
-        return {
-            "kind": self.kind,
-            "after": self.struck - 1,
-            "count": None if lasting else 1,
-            **_OPTIONS.get(self.kind, {}),
-        }
+        count = None if lasting else 1
+        return [{"kind": self.kind, "after": self.struck - 1, "count": count, **_OPTIONS.get(self.kind, {})}]
 
     @property
     def ending(self) -> list[tuple[str, str | None]]:
@@ -92,7 +107,40 @@ class Case:
         return [("posted", None)] * self.parts
 
 
+@dataclass(frozen=True)
+class TimelineCase(Case):
+    """X takes a post without an answer, and then it is the timeline that fails."""
+
+    form: Form = Form.SINGLE
+    way: Way = Way.GOES_ON
+
+    @property
+    def column(self) -> str:
+        return TIMELINE
+
+    @property
+    def closes(self) -> bool:
+        return self.kind in CLOSED or self.kind == "accept_then_429"
+
+    @property
+    def lasts_a_day(self) -> bool:
+        return False
+
+    @property
+    def faults(self) -> list[dict[str, Any]]:
+        count = None if self.closes else FAILED_READS
+        fails = {"kind": self.kind, "endpoint": READ, "count": count, **_OPTIONS.get(self.kind, {})}
+        return [{"kind": "accept_then_drop"}, fails]
+
+    @property
+    def ending(self) -> list[tuple[str, str | None]]:
+        return [("posted", None)]
+
+
 CASES: Final = tuple(Case(kind, form, way) for form in Form for way in Way for kind in KINDS)
+
+
+TIMELINE_CASES: Final = tuple(map(TimelineCase, KINDS))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,10 @@ import pytest
 from sqlalchemy import URL
 
 from bot.sandbox import Sandbox
-from tests.faults.cases import CASES, Case, Cell, Form, Way
-from tests.faults.lanes import Board, Lane
+from tests.faults.cases import CASES, Case, Cell
 from tests.faults.rig import Rig, database
+from tests.faults.streets import Board, play_street
 
-# In this order every second or third one is as much work as the others.
-LANES = (
-    (Form.SINGLE, Way.GOES_ON),
-    (Form.THREAD, Way.GOES_ON),
-    (Form.SINGLE, Way.SECOND),
-    (Form.THREAD, Way.SECOND),
-    (Form.THREAD, Way.KILLED),
-    (Form.SINGLE, Way.KILLED),
-)
 NewRig = Callable[..., Rig]
 HERE = Path(__file__).parent
 
@@ -66,31 +57,24 @@ def play(
     postgres_url: URL,
     template: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[Case], Cell]]:
-    """Gives a case's cell. Lanes run side by side, shared out over the processes of the run."""
-    wanted = {_case(item) for item in request.session.items}
-    worker = getattr(request.config, "workerinput", {"workerid": "gw0", "workercount": 1})
-    own = LANES[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
+) -> Callable[[Case], Cell]:
+    """Gives a case's cell. Whoever asks first for one of a street plays all of it; the others wait."""
+    wanted = [case for case in CASES if case in {_case(item) for item in request.session.items}]
     folder = tmp_path_factory.getbasetemp()
-    board = Board((folder if worker["workercount"] == 1 else folder.parent) / "fault-matrix")
-    lanes: list[Lane] = []
-
-    def new_database() -> AbstractContextManager[URL]:
-        return database(postgres_url, template)
+    alone = not hasattr(request.config, "workerinput")
+    board = Board((folder if alone else folder.parent) / "fault-matrix")
 
     def cell(case: Case) -> Cell:
-        # Its own share at the first case; later only what no process has taken.
-        for form, way in [*own, (case.form, case.way)]:
-            cases = [one for one in CASES if one in wanted and (one.form, one.way) == (form, way)]
-            if cases and board.claim(f"{form}-{way}"):
-                home = tmp_path_factory.mktemp(f"{form}-{way}")
-                lanes.append(Lane(cases, board=board, folder=home, new_database=new_database))
+        name = f"{case.form}-{case.way}"
+        if board.claim(name):
+            cases = [one for one in wanted if (one.form, one.way) == (case.form, case.way)]
+            home = tmp_path_factory.mktemp(name)
+            play_street(
+                cases, board=board, folder=home, new_database=lambda: database(postgres_url, template)
+            )
         return board.read(case)
 
-    yield cell
-    for lane in lanes:
-        # Tests in other processes may wait for these lanes, unless the whole run ends.
-        lane.join(stop=bool(request.session.shouldstop or request.session.shouldfail))
+    return cell
 
 
 def _case(item: pytest.Item) -> Case | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 
 from tests.faults.relay import Message, Relay
@@ -20,6 +20,7 @@ class Gate(Relay):
         super().__init__(target)
         self._lock = threading.Lock()
         self._passing: int | None = None
+        self._texts: Collection[str] | None = None
         self._late = False
         self._waiting = 0
         self._opened = threading.Event()
@@ -30,17 +31,17 @@ class Gate(Relay):
         self.open()
         super().__exit__(kind, error, trace)
 
-    def hold(self, *, after: int = 0) -> None:
-        """Keeps the answers to posts back once so many have had theirs."""
+    def hold(self, texts: Collection[str] | None = None, *, after: int = 0) -> None:
+        """Keeps the answers to posts back, or to those with these texts, once so many have had theirs."""
         with self._lock:
             self._opened = threading.Event()
-            self._passing, self._late = after, False
+            self._passing, self._texts, self._late = after, texts, False
 
     def delay(self) -> None:
         """Keeps posts themselves back: X hears them only once the gate opens."""
         with self._lock:
             self._opened = threading.Event()
-            self._passing, self._late = 0, True
+            self._passing, self._texts, self._late = 0, None, True
 
     @property
     def kept(self) -> int:
@@ -78,6 +79,8 @@ class Gate(Relay):
         """What a call waits for, if for anything, and whether before X hears it."""
         with self._lock:
             if self._passing is None or not call.is_post:
+                return None, False
+            if self._texts is not None and call.text not in self._texts:
                 return None, False
             if self._passing > 0:
                 self._passing -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 import threading
 from collections.abc import Callable
@@ -28,6 +29,12 @@ class Message:
     @property
     def is_post(self) -> bool:
         return self.head.startswith(_POST)
+
+    @property
+    def text(self) -> str:
+        """What a post says."""
+        said: str = json.loads(self.body)["text"]
+        return said
 
 
 class Relay:

@@ -6,13 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
-from tests.faults.cases import Form, Way
+from tests.faults.cases import TIMELINE, Case, Cell, Form, Way
 
 MATRIX_CELL = "fault_matrix_cell"
-TIMELINE = "timeline"
 COLUMNS = (*(f"{form}/{way}" for form in Form for way in Way), TIMELINE)
 CAMPAIGN = "fault_campaign"
 Record = Callable[[str, object], None]
+
+
+def told_of(case: Case, cell: Cell) -> dict[str, str]:
+    """A cell of the table."""
+    shown = f"{'WRONG ' if cell.problems else ''}{cell.end} {cell.seconds:.1f} s"
+    return {"kind": case.kind, "column": case.column, "shown": shown}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

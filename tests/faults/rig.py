@@ -178,30 +178,37 @@ class Rig:
 
     def add_slot(self, *, parts: int = 1, due: datetime | None = None, draft: bool = True) -> list[UUID]:
         """A slot that is due, with a draft of so many parts; each text is the only one of its kind."""
-        number = next(self.numbers)
-        slot_id, ids = uuid4(), [uuid4() for _ in range(parts)]
+        slot = self._slot_of(self.profile_id, self.plan_id, due or now())
+        tweets = self._drafts_for(slot, next(self.numbers), parts) if draft else []
         with self.engine.begin() as connection:
-            connection.execute(
-                insert(SLOTS).values(
-                    id=slot_id, profile_id=self.profile_id, plan_id=self.plan_id, due_at=due or now()
-                )
-            )
-            for part, tweet_id in enumerate(ids if draft else (), start=1):
-                words = words_of(number, part)
-                connection.execute(
-                    insert(TWEETS).values(
-                        id=tweet_id,
-                        profile_id=self.profile_id,
-                        slot_id=slot_id if part == 1 else None,
-                        thread_id=ids[0] if parts > 1 else None,
-                        part=part,
-                        idempotency_key=str(tweet_id),
-                        text=words,
-                        fingerprint=fingerprint(words),
-                        status=TweetStatus.DRAFTED,
-                    )
-                )
-        return ids if draft else [slot_id]
+            connection.execute(insert(SLOTS), [slot])
+            for tweet in tweets:
+                connection.execute(insert(TWEETS).values(tweet))
+        return [tweet["id"] for tweet in tweets] if draft else [slot["id"]]
+
+    @staticmethod
+    def _slot_of(profile_id: UUID, plan_id: UUID, due: datetime) -> dict[str, Any]:
+        return {"id": uuid4(), "profile_id": profile_id, "plan_id": plan_id, "due_at": due}
+
+    @staticmethod
+    def _drafts_for(slot: Mapping[str, Any], number: int, parts: int = 1) -> list[dict[str, Any]]:
+        """Rows of a draft with its parts, of which the first has the slot."""
+        ids = [uuid4() for _ in range(parts)]
+        texts = [words_of(number, part) for part in range(1, parts + 1)]
+        return [
+            {
+                "id": ids[place],
+                "profile_id": slot["profile_id"],
+                "slot_id": slot["id"] if place == 0 else None,
+                "thread_id": ids[0] if parts > 1 else None,
+                "part": place + 1,
+                "idempotency_key": str(ids[place]),
+                "text": words,
+                "fingerprint": fingerprint(words),
+                "status": TweetStatus.DRAFTED,
+            }
+            for place, words in enumerate(texts)
+        ]
 
     def forget_starts(self) -> None:
         """Lets the crash-loop guard take earlier starts for long past."""
@@ -238,6 +245,21 @@ class Rig:
             "UPDATE leases SET expires_at = clock_timestamp() WHERE starts_with(holder, :holder)",
             holder=f"{socket.gethostname()}:{worker.pid}:",
         )
+
+    @property
+    def transactions(self) -> int:
+        """How many transactions of others are under way."""
+        (row,) = self.select(
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() "
+            "AND state <> 'idle' AND pid <> pg_backend_pid()"
+        )
+        return int(row["n"])
+
+    @property
+    def calm(self) -> bool:
+        """Whether nobody acts for an account, nor is about to."""
+        held = self.select("SELECT 1 FROM leases WHERE expires_at > clock_timestamp()")
+        return not held and not self.transactions
 
     def actor(self, workers: Sequence[WarmProcess]) -> WarmProcess:
         """The worker that holds the lease."""

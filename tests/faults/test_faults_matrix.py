@@ -8,7 +8,7 @@ import pytest
 
 from bot.sandbox.faults import KINDS
 from tests.faults.cases import CASES, CLOSED, REFUSED, Case, Cell, Form, Way
-from tests.faults.report import MATRIX_CELL, Record
+from tests.faults.report import MATRIX_CELL, Record, told_of
 
 
 def test_no_fault_is_left_out() -> None:
@@ -21,8 +21,6 @@ def test_no_fault_is_left_out() -> None:
 def test_each_text_is_live_once_or_never_for_a_reason(
     case: Case, play: Callable[[Case], Cell], record_property: Record
 ) -> None:
-    about = {"kind": case.kind, "column": f"{case.form}/{case.way}"}
     cell = play(case)
-    shown = f"{'WRONG ' if cell.problems else ''}{cell.end} {cell.seconds:.1f} s"
-    record_property(MATRIX_CELL, about | {"shown": shown})
+    record_property(MATRIX_CELL, told_of(case, cell))
     assert cell.problems == ()

@@ -161,8 +161,4 @@ def _run_dry(rig: TownRig, wire: Wire, rng: Random, tally: TownTally) -> None:
 
 def _let_commits_end(rig: TownRig) -> None:
     """Waits until nothing that a dead process asked of the database is still under way there."""
-    busy = (
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
-        "AND state <> 'idle' AND pid <> pg_backend_pid()"
-    )
-    until(lambda: not rig.select(busy), what="the database is at rest", step=0.01)
+    until(lambda: not rig.transactions, what="the database is at rest", step=0.01)

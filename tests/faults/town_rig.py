@@ -12,14 +12,12 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import insert, text
 
-from bot.core.content.text import fingerprint
-from bot.core.states import TweetStatus
 from bot.encryption import Cipher, new_secret_key
 from bot.sandbox import Post
 from bot.store.rows.access import CREDENTIALS
 from bot.store.rows.posting import SLOTS, TWEETS
 from tests.faults import truth
-from tests.faults.rig import FLAVOURS, PATIENCE, Rig, words_of
+from tests.faults.rig import FLAVOURS, PATIENCE, Rig
 from tests.support import unwritable
 from tests.support.warm import WarmProcess
 
@@ -35,6 +33,14 @@ class Resident:
     plan_id: UUID
     x_user_id: str
     handle: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Rows of slots and of their drafts, all for one moment."""
+
+    slots: Sequence[Mapping[str, Any]]
+    drafts: Mapping[Resident, Sequence[Mapping[str, Any]]]
 
 
 @dataclass
@@ -72,26 +78,26 @@ class TownRig(Rig):
 
         Plain ones hold no link, and all cost the same.
         """
-        numbers = [next(self.numbers) * (len(FLAVOURS) if plain else 1) for _ in self.residents]
-        texts = dict(zip(self.residents, map(words_of, numbers), strict=True))
-        slots, tweets = [], []
-        for one, words in texts.items():
-            slot = {"id": uuid4(), "profile_id": one.profile_id, "plan_id": one.plan_id, "due_at": at}
-            slots.append(slot)
-            tweets.append(
-                {
-                    "profile_id": one.profile_id,
-                    "slot_id": slot["id"],
-                    "text": words,
-                    "fingerprint": fingerprint(words),
-                    "status": TweetStatus.DRAFTED,
-                }
-            )
+        planned = self.plan(self.residents, at, plain=plain)
+        self.come(planned)
+        return {one: draft[0]["text"] for one, draft in planned.drafts.items()}
+
+    def plan(
+        self, whose: Sequence[Resident], at: datetime, *, parts: int = 1, plain: bool = False
+    ) -> Planned:
+        """A slot with a draft of so many parts for each of these, not yet in the tables."""
+        slots = {one: self._slot_of(one.profile_id, one.plan_id, at) for one in whose}
+        numbers = {one: next(self.numbers) * (len(FLAVOURS) if plain else 1) for one in whose}
+        drafts = {one: self._drafts_for(slots[one], numbers[one], parts) for one in whose}
+        return Planned(list(slots.values()), drafts)
+
+    def come(self, planned: Planned) -> None:
+        """Puts all that is planned into the tables at once, and wakes the workers."""
         with self.engine.begin() as connection:
-            connection.execute(insert(SLOTS), slots)
-            connection.execute(insert(TWEETS), tweets)
+            connection.execute(insert(SLOTS), planned.slots)
+            for part in zip(*planned.drafts.values(), strict=True):
+                connection.execute(insert(TWEETS), part)
             connection.execute(text("SELECT pg_notify('bot_work', '')"))
-        return texts
 
     def rows_of(self, texts: Collection[str]) -> dict[str, dict[str, Any]]:
         """The rows with these texts, by them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -43,7 +42,7 @@ class Wire(Relay):
     ) -> Message | None:
         if not call.is_post:
             return super().carry(call, send, hear)
-        exchange = Exchange(text=json.loads(call.body)["text"], begun=monotonic())
+        exchange = Exchange(text=call.text, begun=monotonic())
         self._posts.setdefault(exchange.text, []).append(exchange)
         answer = super().carry(call, send, hear)
         if answer is not None:
