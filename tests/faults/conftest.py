@@ -11,9 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from bot.sandbox import Sandbox
-from tests.faults.cases import CASES, Case, Cell
 from tests.faults.rig import Rig, database
-from tests.faults.streets import Board, play_street
 
 NewRig = Callable[..., Rig]
 HERE = Path(__file__).parent
@@ -49,35 +47,3 @@ def new_rig(postgres_url: URL, template: str, tmp_path: Path) -> Iterator[NewRig
 def rig(new_rig: NewRig) -> Rig:
     """One account with the usual knobs."""
     return new_rig()
-
-
-@pytest.fixture(scope="session")
-def play(
-    request: pytest.FixtureRequest,
-    postgres_url: URL,
-    template: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[Case], Cell]:
-    """Gives a case's cell. Whoever asks first for one of a street plays all of it; the others wait."""
-    wanted = [case for case in CASES if case in {_case(item) for item in request.session.items}]
-    folder = tmp_path_factory.getbasetemp()
-    alone = not hasattr(request.config, "workerinput")
-    board = Board((folder if alone else folder.parent) / "fault-matrix")
-
-    def cell(case: Case) -> Cell:
-        name = f"{case.form}-{case.way}"
-        if board.claim(name):
-            cases = [one for one in wanted if (one.form, one.way) == (case.form, case.way)]
-            home = tmp_path_factory.mktemp(name)
-            play_street(
-                cases, board=board, folder=home, new_database=lambda: database(postgres_url, template)
-            )
-        return board.read(case)
-
-    return cell
-
-
-def _case(item: pytest.Item) -> Case | None:
-    """The case that a test stands for, if it stands for one."""
-    spec = getattr(item, "callspec", None)
-    return None if spec is None else spec.params.get("case")

@@ -290,12 +290,17 @@ class Rig:
         """How many calls of any kind X got."""
         return sum(self.x.calls.values())
 
-    def rests(self, ids: Sequence[UUID] | None = None) -> bool:
-        """Whether these tweets, or all, are at their ends."""
+    def open_ids(self) -> set[UUID]:
+        """The tweets that are not at their ends."""
         open_rows = self.select(
             "SELECT id FROM tweets WHERE status NOT IN ('posted', 'failed', 'rejected', 'deleted')"
         )
-        return not open_rows if ids is None else {row["id"] for row in open_rows}.isdisjoint(ids)
+        return {row["id"] for row in open_rows}
+
+    def rests(self, ids: Sequence[UUID] | None = None) -> bool:
+        """Whether these tweets, or all, are at their ends."""
+        still = self.open_ids()
+        return not still if ids is None else still.isdisjoint(ids)
 
     def wait_rest(self, ids: Sequence[UUID] | None = None, *, within: float = PATIENCE) -> None:
         try:

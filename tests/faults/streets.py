@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -23,14 +22,11 @@ from tests.faults.rig import PATIENCE, now, until
 from tests.faults.town_rig import Resident, TownRig
 from tests.support.warm import WarmProcess
 
-# On a machine that others use too.
-LONGEST_STREET = 1200.0
 # All calls are under way at once, so that one death meets all of them.
 AT_ONCE: Final = {"BOT_CALLS_AT_ONCE": "64"}
 # A call that hangs is given up; one that is kept back is not, however long the others take to come.
 GIVES_UP: Final = {"X_TIMEOUT_SECONDS": "2"}
 HOLDS_ON: Final = {"X_TIMEOUT_SECONDS": "40", "BOT_LEASE_SECONDS": "120"}
-NewDatabase = Callable[[], AbstractContextManager[URL]]
 
 
 @dataclass
@@ -62,7 +58,14 @@ class Street:
         folder: for what the program writes.
         url: an empty database.
         stack: closes what is opened here.
+
+    Attributes:
+        cells: what became of each case.
+        heard: how many posts X was asked for, whatever became of them.
     """
+
+    cells: dict[Case, Cell]
+    heard: int
 
     def __init__(self, cases: Sequence[Case], folder: Path, url: URL, stack: ExitStack) -> None:
         self._way = cases[0].way
@@ -81,15 +84,16 @@ class Street:
         self._houses = [House(case, one) for case, one in zip(cases, others, strict=True)]
         self._workers = [self.rig.start() for _ in range(2 if self._way is Way.SECOND else 1)]
 
-    def play(self) -> dict[Case, Cell]:
-        """What became of each case."""
+    def play(self) -> None:
+        """Plays all cases, and says in `cells` what became of each."""
         # One fault strikes before it is known whose call it is: its turn comes when nobody else calls.
         for alone in (False, True):
             houses = [house for house in self._houses if (house.case.kind == UNREAD) is alone]
             if houses:
                 self._play(houses)
         found = [*self.rig.problems(), *self._alone()]
-        return {house.case: self._cell(house, found) for house in self._houses}
+        self.cells = {house.case: self._cell(house, found) for house in self._houses}
+        self.heard = self.rig.heard
 
     def _play(self, houses: Sequence[House]) -> None:
         begun = monotonic()
@@ -204,13 +208,14 @@ class Street:
         """Waits until all of them are at their ends; what is not is told by its house."""
 
         def all_rest() -> bool:
+            still = self.rig.open_ids()
             for house in houses:
-                if house.rested is None and self.rig.rests([part["id"] for part in house.draft]):
+                if house.rested is None and still.isdisjoint(part["id"] for part in house.draft):
                     house.rested = monotonic() - begun
             return all(house.rested for house in houses)
 
         try:
-            until(all_rest, what="all are at their ends")
+            until(all_rest, what="all are at their ends", step=0.2)
         except AssertionError:
             for house in houses:
                 if house.rested is None:
@@ -252,48 +257,3 @@ class Street:
 def _signal(workers: Sequence[WarmProcess], number: int) -> None:
     for worker in workers:
         worker.send_signal(number)
-
-
-class Board:
-    """Where streets pin up what became of their cases, for tests in any process of the run.
-
-    Args:
-        folder: shared by all processes.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def claim(self, name: str) -> bool:
-        """Whether this is the first to ask."""
-        try:
-            (self._folder / f"{name}.claimed").touch(exist_ok=False)
-        except FileExistsError:
-            return False
-        return True
-
-    def pin(self, case: Case, cell: Cell) -> None:
-        written = self._folder / f"{case}.writing"
-        written.write_text(json.dumps(asdict(cell)))
-        written.replace(self._folder / f"{case}.json")
-
-    def read(self, case: Case) -> Cell:
-        """The case's cell, as soon as there is one."""
-        pinned = self._folder / f"{case}.json"
-        until(pinned.exists, what=f"{case} is played", within=LONGEST_STREET)
-        told = json.loads(pinned.read_text())
-        return Cell(told["end"], told["seconds"], tuple(told["problems"]))
-
-
-def play_street(cases: Sequence[Case], *, board: Board, folder: Path, new_database: NewDatabase) -> None:
-    """Plays cases of one form and one way side by side, and pins up what became of each."""
-    begun = monotonic()
-    try:
-        with ExitStack() as stack:
-            cells = Street(cases, folder, stack.enter_context(new_database()), stack).play()
-    except Exception as error:  # noqa: BLE001 - told by each case's own test
-        broke = Cell("broke", monotonic() - begun, (f"{type(error).__name__}: {error}",))
-        cells = dict.fromkeys(cases, broke)
-    for case, cell in cells.items():
-        board.pin(case, cell)
