@@ -59,8 +59,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Each process gets an equal run of the list, and takes from the others' ends when it is done.
     Coverage isn't counted where hypothesis draws examples: it would double their time, and they pass
-    again and again where single tests pass too.
+    again and again where single tests pass too. Nor is it in more than one variant of a test.
     """
+    count_first_variants(items)
     for item in items:
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.no_cover)

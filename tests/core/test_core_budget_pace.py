@@ -62,7 +62,7 @@ def tight(affordable: int, per_day: int, cost: Decimal, rest: Decimal = Decimal(
     return capped(budget_usd=affordable * cost + rest, planned_per_day=per_day, cost_per_post=cost)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(when=YEAR_AND_MONTH, per_day=st.integers(1, 24), share=shares, cost=COSTS, rest=shares)
 def test_a_tight_budget_lasts_the_month_in_even_steps(
     when: tuple[int, int], per_day: int, share: float, cost: Decimal, rest: float
@@ -82,7 +82,7 @@ def test_a_tight_budget_lasts_the_month_in_even_steps(
     assert largest < 3 * length / affordable
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(when=YEAR_AND_MONTH, per_day=st.integers(1, 17), share=shares, cost=COSTS)
 def test_a_tight_budget_takes_even_steps_through_daytime_slots(
     when: tuple[int, int], per_day: int, share: float, cost: Decimal
@@ -98,7 +98,7 @@ def test_a_tight_budget_takes_even_steps_through_daytime_slots(
     assert largest <= 3 * len(slots) / affordable + per_day
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(
     when=YEAR_AND_MONTH,
     per_day=st.integers(1, 12),
@@ -116,7 +116,7 @@ def test_posts_dearer_than_the_plan_thought_never_pass_the_budget(
     assert result.cost <= limits.budget_usd
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(when=YEAR_AND_MONTH, per_day=st.integers(2, 12), share=shares, first_day=st.integers(1, 25))
 def test_a_bot_switched_on_in_the_month_spreads_the_whole_budget_without_a_burst(
     when: tuple[int, int], per_day: int, share: float, first_day: int

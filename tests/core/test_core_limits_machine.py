@@ -205,7 +205,7 @@ class SpendingAlone(Spending):
 
 
 _SETTINGS = settings(
-    max_examples=150,
+    max_examples=100,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

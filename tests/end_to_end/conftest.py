@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 
 from bot.sandbox import Sandbox
 from bot.store.manager import DatabaseManager
-from tests.conftest import count_first_variants, is_counted
+from tests.conftest import is_counted
 from tests.support.processes import PATIENCE, BotProcess, Result, eventually
 
 NO_KEYS: dict[str, None] = dict.fromkeys(
@@ -39,10 +39,8 @@ COUNTED = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Counts coverage in some files of this folder."""
-    own = [item for item in items if item.path.is_relative_to(HERE)]
-    count_first_variants(own)
-    for item in own:
-        if item.path.name not in COUNTED:
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.path.name not in COUNTED:
             item.add_marker(pytest.mark.no_cover)
 
 

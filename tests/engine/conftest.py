@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
 
 from bot.store.manager import DatabaseManager
-from tests.conftest import count_first_variants
 from tests.engine.world import World
 from tests.support.databases import admin, copy_of
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Counts coverage once for each test: it takes half as long again as a test."""
-    count_first_variants(item for item in items if item.path.is_relative_to(HERE))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from bot.store.manager import DatabaseManager
 from tests.engine.schedules import Scenario, play, play_many
 
-EXAMPLES_A_SHARD = 10
+EXAMPLES_A_SHARD = 7
 # Counting what is covered would take longer than the schedules do.
 pytestmark = pytest.mark.no_cover
 

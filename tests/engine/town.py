@@ -21,6 +21,9 @@ from bot.engine.posting.posting_engine import tick
 from bot.store.manager import DatabaseManager
 from tests.engine.world import Killed, ScriptedX, World
 
+# Something that is done twice is done so soon after it seemed to be over.
+ROUNDS_AT_REST = 3
+
 
 class AtOnce(Executor):
     """Does what is submitted at once, on the thread that asks."""
@@ -90,9 +93,12 @@ class Town(World):
         return {context.profile.handle: outcome.kind if outcome else None for context, outcome in done}
 
     def go_on(self, seconds: float, *, every: float = 5) -> None:
-        """Workers that publish in batches and tick, started again where they are killed."""
-        end = self.clock.true + timedelta(seconds=seconds)
-        while self.clock.true < end:
+        """Workers that publish in batches and tick, started again where they are killed.
+
+        For so long, or until all has been at rest for a few rounds.
+        """
+        end, rests = self.clock.true + timedelta(seconds=seconds), 0
+        while self.clock.true < end and rests < ROUNDS_AT_REST:
             try:
                 for context, outcome in publish_ready(
                     self.engine.services, self.contexts, AtOnce(), at_once=2
@@ -104,3 +110,4 @@ class Town(World):
             except Killed:
                 self.engine = self.new_engine()
             self.clock.pass_time(every)
+            rests = rests + 1 if self.at_rest() else 0
