@@ -111,6 +111,6 @@ def without_keys(text: str) -> str:
 
 
 def _may_be_key(word: str) -> bool:
-    if len(word) < _LONGEST_WORD or re.fullmatch(r"--[a-z-]+", word):
+    if len(word) < _LONGEST_WORD or re.fullmatch(r"--[a-z-]+:?", word):
         return False
     return bool(re.search(r"\d", word)) or not word.isascii() or not word.isalpha() or "://" in word

@@ -107,6 +107,13 @@ def test_a_key_among_the_arguments_is_not_repeated(bare: Cli, call: tuple[str, .
     assert "AbC123" not in result.err
 
 
+def test_the_option_that_is_wrong_is_named(bare: Cli) -> None:
+    result = bare("accounts", "add", "--posts-per-day", "1000")
+
+    assert (result.code, result.out) == (2, "")
+    assert "argument --posts-per-day: '1000' is not a whole number from 0 to 100" in result.err
+
+
 @pytest.mark.parametrize("command", ["run-once", "doctor", "run", "check"])
 def test_a_proxy_that_can_not_be_read_is_one_line(cli: Cli, local_x: Sandbox, command: str) -> None:
     arguments = ("check", "Hello") if command == "check" else (command,)
