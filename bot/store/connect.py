@@ -8,7 +8,7 @@ import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
-from bot.core.errors import SettingError
+from bot.core.errors import DatabaseUnavailable, SettingError
 from bot.store.odd_rows import remember_statements
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -83,6 +83,17 @@ def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
     )
 
     remember_statements(engine)
+
+    # Before SQLAlchemy's own first look, which can't read what such a database says.
+    @event.listens_for(engine, "connect", insert=True)
+    def _require_utf8(connection: psycopg.Connection[Any], _record: object) -> None:
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding not in {None, "UTF8"}:
+            connection.close()
+            raise DatabaseUnavailable(
+                f"the database {url.database} is encoded in {encoding}, and posts need UTF8",
+                fix=f"make it anew: createdb -E UTF8 -T template0 {url.database}",
+            )
 
     @event.listens_for(engine, "connect")
     def _prepare_where_it_lasts(connection: psycopg.Connection[Any], _record: object) -> None:

@@ -10,6 +10,7 @@ from bot.core.errors import DatabaseUnavailable, SettingError
 from bot.core.model import Profile
 from bot.store.connect import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, parse_url
 from bot.store.manager import DatabaseManager
+from tests.support.databases import admin
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
@@ -47,6 +48,27 @@ def test_anything_else_is_refused_with_the_mend_and_without_the_password(address
     assert caught.value.fix == "give postgresql://USER:PASSWORD@HOST:5432/DATABASE"
     assert "hunter2" not in caught.value.line
     assert "\n" not in caught.value.line
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_can_not_hold_every_text_is_refused_with_the_mend(
+    postgres_url: URL, encoding: str
+) -> None:
+    name = f"in_{encoding.lower()}"
+    locale = "LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    admin(postgres_url, f"CREATE DATABASE {name} ENCODING '{encoding}' {locale}")
+    opened = DatabaseManager(postgres_url.set(database=name))
+    try:
+        with pytest.raises(DatabaseUnavailable) as caught:
+            opened.ping()
+    finally:
+        opened.close()
+        admin(postgres_url, f"DROP DATABASE {name}")
+
+    assert caught.value.line == (
+        f"the database {name} is encoded in {encoding}, and posts need UTF8"
+        f" - make it anew: createdb -E UTF8 -T template0 {name}"
+    )
 
 
 def test_every_transaction_is_bounded_and_the_session_keeps_its_own_settings(
