@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def own_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Puts pytest's handlers back, and looks often."""
+    """Puts pytest's handlers back, looks often, and hears a hang-up also where nohup started pytest."""
     monkeypatch.setattr(signals, "WAKE_SECONDS", 0.01)
     monkeypatch.setattr(signals, "LAST_SECONDS", 0.01)
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -102,7 +103,7 @@ def test_a_start_that_hangs_is_left_where_it_is(watch: Watch, number: signal.Sig
 
     def work() -> bool:
         os.kill(os.getpid(), number)
-        hangs.wait()
+        hangs.wait(10)
         return True
 
     try:

@@ -336,6 +336,8 @@ def _become(request: _Request, streams: Sequence[int]) -> None:
     for given, own in zip(streams, (0, 1, 2), strict=True):
         os.dup2(given, own)
         os.close(given)
+    # A terminal starts a program so, and nohup, which may have started the tests, doesn't.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)
