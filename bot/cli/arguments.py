@@ -123,13 +123,13 @@ def _zone(text: str) -> str:
 
 
 def _posts(text: str) -> int:
-    if not text.isdigit() or int(text) > 100:  # noqa: PLR2004 - the plan's own bound
+    if not text.isdecimal() or int(text) > 100:  # noqa: PLR2004 - the plan's own bound
         raise argparse.ArgumentTypeError(f"{as_given(text)} is not a whole number from 0 to 100")
     return int(text)
 
 
 def _pace(text: str) -> int:
-    if not text.isdigit() or not 15 <= int(text) <= 3600:  # noqa: PLR2004 - a plan's spacing, an hour
+    if not text.isdecimal() or not 15 <= int(text) <= 3600:  # noqa: PLR2004 - a plan's spacing, an hour
         raise argparse.ArgumentTypeError(f"{as_given(text)} is not a whole number of seconds from 15 to 3600")
     return int(text)
 
@@ -146,7 +146,7 @@ def _about_run_once(once: _Parser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 1000:  # noqa: PLR2004 - a page of rows
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:  # noqa: PLR2004 - a page of rows
         raise argparse.ArgumentTypeError(f"{as_given(text)} is not a whole number from 1 to 1000")
     return int(text)
 

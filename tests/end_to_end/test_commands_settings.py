@@ -114,6 +114,13 @@ def test_the_option_that_is_wrong_is_named(bare: Cli) -> None:
     assert "argument --posts-per-day: '1000' is not a whole number from 0 to 100" in result.err
 
 
+def test_a_digit_that_is_no_number_is_told_like_any_wrong_count(bare: Cli) -> None:
+    result = bare("why", "--last", "²")
+
+    assert (result.code, result.out) == (2, "")
+    assert "is not a whole number from 1 to 1000" in result.err
+
+
 @pytest.mark.parametrize("command", ["run-once", "doctor", "run", "check"])
 def test_a_proxy_that_can_not_be_read_is_one_line(cli: Cli, local_x: Sandbox, command: str) -> None:
     arguments = ("check", "Hello") if command == "check" else (command,)
