@@ -30,6 +30,11 @@ BOUNDS = (
     f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};"
     f"SET LOCAL idle_in_transaction_session_timeout = {3 * STATEMENT_TIMEOUT_MS}"
 )
+# Who has waited for a lock must see what its holder wrote: under a stricter isolation, which a server,
+# database or role may make its own default, all would go by how things were before they waited.
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+# The only way of writing moments that the driver reads.
+READABLE_MOMENTS = ";SET LOCAL DateStyle = ISO"
 # A connection's execution option for a migration, which may take longer than any statement of a tick.
 MIGRATES = "migrates"
 PATIENCE = (
@@ -78,6 +83,7 @@ def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
         connect_args={
             "prepare_threshold": None,
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "client_encoding": "utf8",
             **LIVENESS,
         },
     )
@@ -105,7 +111,9 @@ def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin_within_bounds(connection: Connection) -> None:
         patient = connection.get_execution_options().get(MIGRATES)
-        connection.exec_driver_sql(f"BEGIN;{PATIENCE if patient else BOUNDS}")
+        bounds = PATIENCE if patient else BOUNDS
+        moments = "" if _writes_iso(connection) else READABLE_MOMENTS
+        connection.exec_driver_sql(f"{BEGIN};{bounds}{moments}")
 
     return engine
 
@@ -116,3 +124,10 @@ def _is_direct(connection: psycopg.Connection[Any]) -> bool:
         cursor.execute("SELECT pg_backend_pid()")
         said = cursor.fetchone()
     return said == (connection.info.backend_pid,)
+
+
+def _writes_iso(connection: Connection) -> bool:
+    """Whether moments come in the way that the driver reads; the server tells when that changes."""
+    driver: Any = connection.connection.dbapi_connection
+    style = driver.info.parameter_status("DateStyle")
+    return style is None or style.startswith("ISO")

@@ -16,7 +16,8 @@ _FOUNDATIONS = """
            EXISTS (
                SELECT 1 FROM pg_index
                 WHERE indrelid = to_regclass('api_usage_tracking') AND indisunique AND indisvalid
-                  AND indpred IS NULL AND pg_get_indexdef(indexrelid) LIKE '%(date, api_type)'
+                  AND indpred IS NULL
+                  AND replace(pg_get_indexdef(indexrelid), '"', '') LIKE '%(date, api_type)'
            ) AS daily_constraint,
            EXISTS (
                SELECT 1 FROM pg_trigger

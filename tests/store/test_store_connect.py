@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import UTC, datetime
+
 import psycopg
 import pytest
-from sqlalchemy import URL, text
+from sqlalchemy import URL, Connection, text
 
 from bot.core.errors import DatabaseUnavailable, SettingError
 from bot.core.model import Profile
 from bot.store.connect import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, parse_url
 from bot.store.manager import DatabaseManager
 from tests.support.databases import admin
+from tests.support.processes import eventually
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
@@ -188,3 +192,71 @@ def test_an_address_parses_to_one_that_sqlalchemy_hides_the_password_of() -> Non
 
     assert isinstance(url, URL)
     assert "hunter2" not in f"{url} {url!r}"
+
+
+def set_for_all(manager: DatabaseManager, *settings: str) -> None:
+    """What the database gives every session from now on."""
+    name = manager.engine.url.database
+    with manager.transaction() as tx:
+        for setting in settings:
+            tx.connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET {setting}')
+    manager.close()
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_who_waited_for_a_lock_sees_what_its_holder_wrote_whatever_the_database_isolates(
+    manager: DatabaseManager, profile: Profile, isolation: str
+) -> None:
+    set_for_all(manager, f"default_transaction_isolation = '{isolation}'")
+    waiting, seen = threading.Event(), []
+
+    def wait_and_read() -> None:
+        with manager.transaction() as tx:
+            waiting.set()
+            tx.tweets.lock_texts(profile.id)
+            seen.append(tx.config.get("said"))
+
+    with manager.transaction() as tx:
+        tx.tweets.lock_texts(profile.id)
+        other = threading.Thread(target=wait_and_read)
+        other.start()
+        waiting.wait(5)
+        eventually(lambda: is_waited_for(tx.connection))
+        tx.config.put("said", value=True)
+    other.join(10)
+
+    assert seen == [True]
+
+
+def is_waited_for(connection: Connection) -> bool:
+    found = connection.scalar(text("SELECT exists(SELECT FROM pg_locks WHERE NOT granted)"))
+    return bool(found)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "DateStyle = 'SQL, DMY'",
+        "DateStyle = 'German'",
+        "client_encoding = 'LATIN1'",
+        "client_encoding = 'SQL_ASCII'",
+    ],
+)
+def test_moments_and_words_are_read_whatever_way_the_database_shows_them(
+    manager: DatabaseManager, setting: str
+) -> None:
+    set_for_all(manager, setting)
+    with manager.transaction() as tx:
+        profile = tx.profiles.create(handle="ünï 😀", x_user_id="11", timezone="UTC", mode="auto")
+        now = tx.connection.scalar(text("SELECT timestamptz '2026-02-01 03:04:05+00'"))
+        assert [one.handle for one in tx.profiles.all()] == [profile.handle] == ["ünï 😀"]
+
+    assert now == datetime(2026, 2, 1, 3, 4, 5, tzinfo=UTC)
+
+
+def test_usage_is_read_where_the_database_quotes_all_names(
+    manager: DatabaseManager, profile: Profile
+) -> None:
+    set_for_all(manager, "quote_all_identifiers = on")
+    with manager.transaction() as tx:
+        assert tx.ledger.usage(profile.id, now=datetime.now(UTC)).posts_month == 0
