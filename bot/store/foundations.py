@@ -29,7 +29,8 @@ _FOUNDATIONS = """
                SELECT count(*) FROM pg_trigger
                 WHERE tgrelid = to_regclass('api_calls') AND tgname LIKE 'keep_app_usage_at_%'
                   AND tgenabled IN ('O', 'A')
-           ) = 3 AS app_triggers
+           ) = 3 AS app_triggers,
+           current_setting('session_replication_role') <> 'replica' AS firing
     """
 _LOOK = text(_FOUNDATIONS)
 # All accounts wait for whoever holds the lock. A worker that is frozen loses it soon, and has sent nothing.
@@ -48,6 +49,7 @@ _FOUNDATION_NAMES = {
     "daily_trigger": "the trigger keep_daily_rows on api_calls is missing or disabled",
     "app_table": "the table app_usage is missing",
     "app_triggers": "a trigger keep_app_usage_at_... on api_calls is missing or disabled",
+    "firing": "session_replication_role is replica, and no trigger keeps the daily rows",
 }
 
 
@@ -97,6 +99,11 @@ def mend(missing: Sequence[str]) -> str:
         return (
             "ALTER TABLE api_usage_tracking ADD CONSTRAINT uq_api_usage_tracking_date_api_type "
             "UNIQUE (date, api_type)"
+        )
+    if any("session_replication_role" in one for one in missing):
+        return (
+            "ALTER ROLE CURRENT_USER RESET session_replication_role, or ALTER DATABASE ... RESET it where "
+            "it was set; what was spent meanwhile is counted by no budget"
         )
     mends = [_MEND_DAILY_TRIGGER] if any("keep_daily_rows" in one for one in missing) else []
     if any("keep_app_usage" in one for one in missing):

@@ -176,3 +176,15 @@ def test_a_ledger_that_cannot_be_read_is_named_by_every_look_at_it(
 def test_foundations_stand_in_a_migrated_database(standing: DatabaseManager) -> None:
     with standing.transaction() as tx:
         assert missing_foundations(tx.connection) == []
+
+
+def test_nothing_is_posted_where_the_database_lets_no_trigger_fire(
+    manager: DatabaseManager, profile: Profile, database_url: URL
+) -> None:
+    admin(database_url, f'ALTER DATABASE "{database_url.database}" SET session_replication_role = replica')
+    manager.close()
+
+    refused = pytest.raises(UsageUnreadable, match="session_replication_role is replica")
+    with refused as caught, manager.transaction() as tx:
+        tx.ledger.usage(profile.id, now=NOW)
+    assert "RESET session_replication_role" in caught.value.fix
