@@ -19,13 +19,14 @@ from bot.adapters import Adapters
 from bot.clock import SystemClock
 from bot.core.errors import SchemaOutdated
 from bot.core.model import Profile
-from bot.core.profiles import choose, own_profiles
+from bot.core.profiles import choose, only_one, own_profiles
 from bot.core.spending.pricing import LISTED
 from bot.core.spending.usage import ModelUsage
 from bot.engine.context import EngineSettings, Services
 from bot.engine.identifying import identify
 from bot.engine.posting.posting_engine import PostingEngine
 from bot.engine.spending.limits_agent import LimitsAgent
+from bot.held_keys import KeySource
 from bot.local_x import local_x
 from bot.logs import get_logger
 from bot.ports.log import Log
@@ -54,6 +55,7 @@ class Bot:
     services: Services
     adapters: Adapters
     accounts: Accounts
+    sandbox: bool = False
 
     @property
     def log(self) -> Log:
@@ -77,6 +79,22 @@ class Bot:
         """
         saved = self.accounts.saved(handle)
         return saved or identify(self.services, self.accounts.own, handle=handle, keep=keep)
+
+    def meant(self, handle: str | None) -> str | None:
+        """The handle of the account that a command acts for; None for the environment's own.
+
+        Args:
+            handle: as a person gave it.
+
+        Raises:
+            SettingError: none was given, and several accounts have saved keys.
+        """
+        if handle is not None or self.sandbox or all(self.accounts.x_keys.values()):
+            return handle
+        with self.manager.transaction() as tx:
+            found = self.accounts.held_keys(tx)
+        one = only_one([profile for profile, held in found if held.source is KeySource.CREDENTIALS])
+        return None if one is None else one.handle
 
     def require_keys(self, handle: str | None = None) -> None:
         """Refuses to go on where the profile meant has neither saved keys nor the environment's.
@@ -164,6 +182,7 @@ def open_bot(
             services=services,
             adapters=adapters,
             accounts=accounts,
+            sandbox=sandbox,
         )
 
 

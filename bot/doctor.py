@@ -246,7 +246,7 @@ def _label(bot: Bot) -> Check:
         status="warn",
         detail="X asks bots to carry the Automated label, and no API shows whether it is set",
         fix="set it in X's settings (Your account > Automation), name the operator in the profile, then: "
-        "python -m bot doctor --attest automated_label",
+        + _attest(bot, "automated_label"),
     )
 
 
@@ -263,8 +263,12 @@ def _owns_app(bot: Bot) -> Check:
         status="warn",
         detail="X reads own posts for less only when the account owns the developer app, and no API shows "
         f"whether it does: {booked}",
-        fix="if it does: python -m bot doctor --attest owns_app",
+        fix=f"if it does: {_attest(bot, OWNS_APP)}",
     )
+
+
+def _attest(bot: Bot, name: str) -> str:
+    return f"python -m bot doctor --attest {name}{' --sandbox' if bot.sandbox else ''}"
 
 
 def _add_constraint(missing: str) -> str:

@@ -109,7 +109,7 @@ def try_keys(bot: Bot, handle: str | None = None) -> Iterator[Trial]:
         handle: tries this profile alone.
 
     Raises:
-        SettingError: no profile has the handle, or keys are saved and there is no secret key.
+        SettingError: no profile has the handle.
     """
     with bot.manager.transaction() as tx:
         found = list(bot.accounts.held_keys(tx))
@@ -118,8 +118,6 @@ def try_keys(bot: Bot, handle: str | None = None) -> Iterator[Trial]:
         found = [(profile, held) for profile, held in found if profile == chosen]
     else:
         found = [(profile, held) for profile, held in found if held.source is not KeySource.NONE]
-    if any(held.source is KeySource.CREDENTIALS for _, held in found):
-        bot.accounts.cipher.require()
     return (_try(bot, profile, held) for profile, held in found)
 
 

@@ -40,9 +40,14 @@ def paced(settings: Settings) -> Settings:
 
 @contextmanager
 def open_paced(
-    settings: Settings, *, sandbox: bool, seconds: int | None, stop: threading.Event
+    settings: Settings,
+    *,
+    sandbox: bool,
+    seconds: int | None,
+    stop: threading.Event,
+    quiet: bool = False,
 ) -> Iterator[Bot]:
-    """Opens the worker's bot; the sandbox's has a slot every so many seconds.
+    """Opens the worker's bot; the sandbox's has a slot every so many seconds, and tells unless it is quiet.
 
     Raises:
         SettingError, DatabaseUnavailable, SchemaOutdated: nothing was done.
@@ -55,7 +60,7 @@ def open_paced(
         return
     with (
         open_bot(paced(settings), sandbox=True, needs_x=True, stop=stop) as bot,
-        keeping_pace(bot, seconds=seconds or EVERY_SECONDS, say=_print),
+        keeping_pace(bot, seconds=seconds or EVERY_SECONDS, say=_keep_quiet if quiet else _print),
     ):
         yield bot
 
@@ -181,6 +186,10 @@ class Endless:
 def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def _keep_quiet(text: str) -> None:
+    del text
 
 
 def _add_slot(tx: Transaction, profile: Profile, plan: Plan, now: datetime) -> None:

@@ -74,11 +74,12 @@ def list_accounts(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(to_json(accounts_json(found)) + "\n")
         return DONE
+    sources = _SOURCES | ({"environment": "the local X's own"} if options.sandbox else {})
     for profile, source in found:
         paused = f"  [yellow]paused: {escape(profile.pause_reason or 'by the operator')}[/]"
         console().print(
             f"[bold]{_name(profile)}[/]  {profile.mode.value}  id {profile.x_user_id or '-'}  "
-            f"keys: {_SOURCES[source]}{paused if profile.paused else ''}",
+            f"keys: {sources[source]}{paused if profile.paused else ''}",
             highlight=False,
         )
     if not found:

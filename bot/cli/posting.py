@@ -69,14 +69,15 @@ def _post_once(
     try:
         say("opening the database")
         with open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot:
+            handle = bot.meant(options.profile)
             if not options.sandbox and settings.bot_mode != "dry-run":
-                bot.require_keys(options.profile)
+                bot.require_keys(handle)
             bot.announce()
-            profile = bot.identify(options.profile)
+            profile = bot.identify(handle)
             if profile.mode is not Mode.DRY_RUN:
                 # Before anything is written: a language model is paid for each draft.
                 bot.accounts.require_usable(profile)
-            known = bot.known_profile(options.profile)
+            known = bot.known_profile(handle)
             posts = tuple(Post(text=text) for text in options.text or ())
             wish = Wish(posts=posts, topic=options.topic, queue=options.queue)
             outcome = post_once(bot.engine, profile, wish, watch=watch, say=say)

@@ -28,7 +28,7 @@ def _set_paused(settings: Settings, options: argparse.Namespace, *, paused: bool
     from bot.views.plain import to_json
 
     with open_bot(settings, sandbox=options.sandbox) as bot:
-        profile = bot.known_profile(options.profile)
+        profile = bot.known_profile(bot.meant(options.profile))
         if profile is None:
             raise SettingError("there is no profile yet", fix="the first `run` or `run-once` makes it")
         with bot.manager.transaction() as tx:
@@ -64,9 +64,10 @@ def reconcile(settings: Settings, options: argparse.Namespace) -> int:
         progress(options) as say,
         open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot,
     ):
+        handle = bot.meant(options.profile)
         if not options.sandbox:
-            bot.require_keys(options.profile)
-        profile = bot.identify(options.profile)
+            bot.require_keys(handle)
+        profile = bot.identify(handle)
         unknown = settle_all(bot.engine, profile, say).tweets
         found = audit(bot.accounts.context(profile))
     if options.json:

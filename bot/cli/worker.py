@@ -27,7 +27,9 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         from bot.pace import open_paced
         from bot.worker import Worker
 
-        with open_paced(settings, sandbox=options.sandbox, seconds=options.every, stop=watch.stop) as bot:
+        with open_paced(
+            settings, sandbox=options.sandbox, seconds=options.every, stop=watch.stop, quiet=options.json
+        ) as bot:
             if not options.sandbox and settings.bot_mode != "dry-run":
                 bot.require_keys()
             return Worker(bot, begun=watch.begun).run()
@@ -39,6 +41,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         if not watch.stop.is_set():
             raise
         code = fail(options, error, FAILED)
+    if options.json and code == DONE:
+        sys.stdout.write('{"stopped": true}\n')
     if watch.interrupted:
         sys.stderr.write("stopped\n")
         code = INTERRUPTED

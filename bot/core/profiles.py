@@ -37,6 +37,18 @@ def choose(
     return profiles[0] if profiles else None
 
 
+def only_one(profiles: Sequence[Profile]) -> Profile | None:
+    """The one that is meant where a person names none; None where there is none.
+
+    Raises:
+        SettingError: there are several.
+    """
+    if len(profiles) > 1:
+        known = ", ".join(f"@{one.handle.removeprefix('@')}" for one in profiles)
+        raise SettingError(f"several accounts have saved keys: {known}", fix="say which: --profile HANDLE")
+    return profiles[0] if profiles else None
+
+
 def own_profiles(found: Sequence[tuple[Profile, str | None]], owner: str | None) -> Sequence[Profile]:
     """The profiles that may be the environment's own: not those with saved keys of another account.
 
@@ -56,5 +68,5 @@ def require_owner(profile: Profile, owner: str | None) -> None:
     if owner is not None and profile.x_user_id not in {owner, None}:
         raise SettingError(
             f"@{profile.handle} is another account than the one X_ACCESS_TOKEN belongs to",
-            fix="give that account's keys, or leave --profile out",
+            fix="save that account's keys: python -m bot accounts add; or leave --profile out",
         )

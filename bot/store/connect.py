@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -33,8 +34,9 @@ BOUNDS = (
 # Who has waited for a lock must see what its holder wrote: under a stricter isolation, which a server,
 # database or role may make its own default, all would go by how things were before they waited.
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-# The only way of writing moments that the driver reads.
-READABLE_MOMENTS = ";SET LOCAL DateStyle = ISO"
+# What a server, database or role may have set otherwise, as the session says it: the only way of writing
+# moments that the driver reads, and backslashes that stand for themselves.
+NEEDED = {"DateStyle": "ISO", "standard_conforming_strings": "on"}
 # A connection's execution option for a migration, which may take longer than any statement of a tick.
 MIGRATES = "migrates"
 PATIENCE = (
@@ -112,8 +114,7 @@ def create_engine_for(url: URL, *, pool_size: int = 5) -> Engine:
     def _begin_within_bounds(connection: Connection) -> None:
         patient = connection.get_execution_options().get(MIGRATES)
         bounds = PATIENCE if patient else BOUNDS
-        moments = "" if _writes_iso(connection) else READABLE_MOMENTS
-        connection.exec_driver_sql(f"{BEGIN};{bounds}{moments}")
+        connection.exec_driver_sql(";".join((BEGIN, bounds, *_set_otherwise(connection))))
 
     return engine
 
@@ -126,8 +127,10 @@ def _is_direct(connection: psycopg.Connection[Any]) -> bool:
     return said == (connection.info.backend_pid,)
 
 
-def _writes_iso(connection: Connection) -> bool:
-    """Whether moments come in the way that the driver reads; the server tells when that changes."""
+def _set_otherwise(connection: Connection) -> Iterator[str]:
+    """Sets right what the session has otherwise than it is needed; the server tells when that changes."""
     driver: Any = connection.connection.dbapi_connection
-    style = driver.info.parameter_status("DateStyle")
-    return style is None or style.startswith("ISO")
+    for name, needed in NEEDED.items():
+        value = driver.info.parameter_status(name)
+        if value is not None and not value.startswith(needed):
+            yield f"SET LOCAL {name} = {needed}"

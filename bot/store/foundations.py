@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from bot.store.troubles import UPGRADE
+
 # What must stand for the daily rows to be the ledger's sums. Looked up in the catalogue before
 # every decision, because a sum without its constraint or trigger reads well and says nothing. A
 # role whose rows a policy would hide gets an error instead of the sum of what it may see.
@@ -94,7 +96,7 @@ def missing_foundations(connection: Connection, *, lock: int | None = None) -> S
 def mend(missing: Sequence[str]) -> str:
     """The command that puts back what is missing, the table before what stands on it."""
     if any("table" in one and "constraint" not in one for one in missing):
-        return "alembic upgrade head, or give the table its name back"
+        return f"{UPGRADE}, or give the table its name back"
     if any("constraint" in one for one in missing):
         return (
             "ALTER TABLE api_usage_tracking ADD CONSTRAINT uq_api_usage_tracking_date_api_type "

@@ -25,7 +25,7 @@ from bot.store.profiles import ConfigTable, ProfileTable
 from bot.store.rates import RateTable
 from bot.store.sending import SendingTable
 from bot.store.slots import SlotTable
-from bot.store.troubles import READ_ONLY, trouble
+from bot.store.troubles import READ_ONLY, UPGRADE, trouble
 from bot.store.tweets import TweetTable
 from bot.store.workers import WorkerTable
 
@@ -254,7 +254,7 @@ def _in_our_words(error: ProgrammingError, place: str) -> BotError:
             psycopg.errors.InvalidColumnReference,
         ),
     ):
-        return SchemaOutdated(f"the schema at {place} is not whole: {first}", fix="run: alembic upgrade head")
+        return SchemaOutdated(f"the schema at {place} is not whole: {first}", fix=f"run: {UPGRADE}")
     fix = ""
     if isinstance(cause, psycopg.errors.InsufficientPrivilege):
         fix = "grant the bot's role its rights"

@@ -8,13 +8,14 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect, text
 
 from bot.core.errors import SchemaOutdated
+from bot.store import troubles
 from bot.store.manager import DatabaseManager
 from bot.store.rows.base import METADATA
 
 # The newest migration; a test compares it with alembic's own head, so that commands which only
 # look need not load alembic.
 HEAD = "0014"
-UPGRADE = "run: alembic upgrade head"
+UPGRADE = f"run: {troubles.UPGRADE}"
 _REVISION = text("SELECT version_num FROM alembic_version")
 
 # What each `ON CONFLICT` in the store relies on; a test finds the upserts and compares.

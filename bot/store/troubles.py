@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
@@ -26,12 +28,15 @@ _CROWDED = Trouble(
     "takes no more connections", "close other clients, raise max_connections, or put a pooler in between"
 )
 
+_ENDED = Trouble("ended the connection", "nothing where it is tried again; else start the command once more")
 # A prepared statement says so once, and is planned anew.
 _CHANGED = Trouble("was changed meanwhile", "nothing: what failed is tried again")
 
 _BY_CODE = {
     psycopg.errors.FeatureNotSupported.sqlstate: _CHANGED,
     psycopg.errors.ReadOnlySqlTransaction.sqlstate: READ_ONLY,
+    psycopg.errors.AdminShutdown.sqlstate: _ENDED,
+    psycopg.errors.CrashShutdown.sqlstate: _ENDED,
     psycopg.errors.DiskFull.sqlstate: _FULL,
     psycopg.errors.TooManyConnections.sqlstate: _CROWDED,
     psycopg.errors.QueryCanceled.sqlstate: _BUSY,
@@ -47,6 +52,19 @@ _BY_WORDS = {
     "remaining connection slots": _CROWDED,
     "no more connections allowed": _CROWDED,
 }
+
+
+def upgrade_command(package: Path) -> str:
+    """What brings the schema up to date: an installed package carries the settings that alembic looks for.
+
+    Args:
+        package: where the bot's modules lie.
+    """
+    own = package / "alembic.ini"
+    return f"alembic -c {shlex.quote(str(own))} upgrade head" if own.exists() else "alembic upgrade head"
+
+
+UPGRADE = upgrade_command(Path(__file__).resolve().parents[1])
 
 
 def trouble(cause: BaseException) -> Trouble | None:

@@ -41,6 +41,7 @@ from bot.store.rows.posting import PROFILES
 from bot.store.rows.spending import CALLS, DAILY_USAGE, DECISIONS
 from bot.store.shared_usage import SHARED, Shared, newest_first
 from bot.store.together import Rows, Together
+from bot.store.troubles import UPGRADE
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def readable(connection: Connection) -> Iterator[None]:
     except ProgrammingError as error:
         first = str(error.orig).strip().splitlines()[0]
         raise UsageUnreadable(
-            f"usage can't be read: {first}; nothing is posted", fix="run: alembic upgrade head"
+            f"usage can't be read: {first}; nothing is posted", fix=f"run: {UPGRADE}"
         ) from error
 
 

@@ -197,7 +197,21 @@ def test_a_refused_account_is_a_line_of_its_own_and_exit_code_1(cli: Cli, ada: A
     }
 
 
-@pytest.mark.parametrize("action", ["add", "test", "rotate"])
+def test_without_a_secret_key_only_saved_accounts_fail_their_test(
+    cli: Cli, ada: Ada, local_x: Sandbox
+) -> None:
+    cli.json("accounts", "add", "--from-env", **ada.variables)
+    cli.json("run-once")
+
+    answer = cli.json_ending(1, "accounts", "test", BOT_SECRET_KEY=None)
+
+    told = {one["profile"]: (one["ok"], one["detail"]) for one in answer["accounts"]}
+    assert told[local_x.username][0]
+    assert not told["ada"][0]
+    assert "BOT_SECRET_KEY is not set" in told["ada"][1]
+
+
+@pytest.mark.parametrize("action", ["add", "rotate"])
 def test_without_a_secret_key_one_line_says_how_to_make_one(
     cli: Cli, ada: Ada, local_x: Sandbox, action: str
 ) -> None:
@@ -276,6 +290,24 @@ def test_without_keys_in_the_environment_a_saved_account_posts(cli: Cli, ada: Ad
     cli.json("accounts", "add", "--from-env", **ada.variables)
 
     assert cli.json("run-once", **NO_KEYS)["profile"] == "ada"
+
+
+@pytest.mark.parametrize("command", ["run-once", "pause", "resume", "reconcile"])
+def test_of_several_saved_accounts_a_command_acts_for_none_that_is_not_named(
+    cli: Cli, ada: Ada, local_x: Sandbox, command: str
+) -> None:
+    cli.json("accounts", "add", "--from-env", **ada.variables)
+    carol = local_x.add_account("carol")
+    tokens = {"access_token": carol.access_token, "access_token_secret": carol.access_token_secret}
+    cli.json("accounts", "add", "--from-env", **Ada(ada.keys | tokens, carol.user_id).variables)
+
+    refused = cli(command, **NO_KEYS)
+
+    assert (refused.code, refused.out) == (2, "")
+    (line,) = said(refused)
+    assert "several accounts have saved keys: @ada, @carol - say which: --profile HANDLE" in line
+    assert local_x.posts() == ()
+    assert cli.json(command, "--profile", "carol", **NO_KEYS)["profile"] == "carol"
 
 
 def test_doctor_says_whether_saved_keys_can_be_read(cli: Cli, ada: Ada) -> None:

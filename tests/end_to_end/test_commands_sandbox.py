@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -79,6 +81,29 @@ def test_the_sandboxs_worker_posts_at_once_and_goes_on_also_after_a_restart(bare
     again.terminate()
     assert again.wait(timeout=30) == 0, program.said(again)
     assert not logged(program, again, "slot_missed")
+
+
+def test_the_sandboxs_worker_prints_one_object_where_that_is_wanted(bare: Cli) -> None:
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as log:
+        arguments = ("run", "--sandbox", "--every", "15", "--json")
+        worker = bare.process.start_on(arguments, {}, out=out, err=log)
+
+        def posted() -> bool:
+            log.seek(0)
+            return "tweet_posted" in log.read()
+
+        eventually(posted, what="a post")
+        worker.terminate()
+        assert worker.wait(timeout=30) == 0
+        out.seek(0)
+        assert json.loads(out.read()) == {"stopped": True}
+
+
+def test_doctors_mends_are_the_sandboxs_own_in_the_sandbox(bare: Cli) -> None:
+    checks = {one["name"]: one for one in bare.json("doctor", "--sandbox")["checks"]}
+
+    assert checks["owns_app"]["fix"].endswith("python -m bot doctor --attest owns_app --sandbox")
+    assert checks["automated_label"]["fix"].endswith("doctor --attest automated_label --sandbox")
 
 
 def test_every_is_for_the_sandbox_and_says_so(cli: Cli) -> None:

@@ -254,6 +254,14 @@ def test_moments_and_words_are_read_whatever_way_the_database_shows_them(
     assert now == datetime(2026, 2, 1, 3, 4, 5, tzinfo=UTC)
 
 
+def test_backslashes_stand_for_themselves_whatever_the_database_takes_them_for(
+    manager: DatabaseManager,
+) -> None:
+    set_for_all(manager, "standard_conforming_strings = off")
+    with manager.transaction() as tx:
+        assert tx.connection.exec_driver_sql(r"SELECT '\\n'").scalar_one() == r"\\n"
+
+
 def test_usage_is_read_where_the_database_quotes_all_names(
     manager: DatabaseManager, profile: Profile
 ) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import URL, text
 
@@ -15,6 +17,7 @@ from bot.store.schema import (
     require_head,
     revision,
 )
+from bot.store.troubles import upgrade_command
 from tests.support.databases import admin
 
 
@@ -32,6 +35,15 @@ def test_an_empty_database_has_no_revision_and_lacks_every_table(empty_url: URL)
     assert missing_tables(manager) == sorted(METADATA.tables)
     assert refusal(manager).line.endswith("has no tables yet - run: alembic upgrade head")
     manager.close()
+
+
+def test_an_installed_package_names_the_settings_that_alembic_needs(tmp_path: Path) -> None:
+    package = tmp_path / "site packages" / "bot"
+    package.mkdir(parents=True)
+    assert upgrade_command(package) == "alembic upgrade head"
+
+    (package / "alembic.ini").touch()
+    assert upgrade_command(package) == f"alembic -c '{package}/alembic.ini' upgrade head"
 
 
 def refusal(manager: DatabaseManager) -> SchemaOutdated:

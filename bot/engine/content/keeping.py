@@ -46,7 +46,7 @@ def keep_draft(context: ProfileContext, draft: Draft, brief: Brief) -> Tweet | O
             return Outcome(kind=OutcomeKind.WAITING, reason="slot_taken", detail=reason)
         kept = tx.tweets.add(_as_tweet(context, draft, judgement, brief))
         _record_kept(context, tx, kept)
-    context.log.info("draft_written", tweet=str(kept.id), writer=draft.writer)
+    context.log.info("draft_written", profile=context.profile.handle, tweet=str(kept.id), writer=draft.writer)
     return kept
 
 

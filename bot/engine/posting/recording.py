@@ -154,7 +154,13 @@ class _Recording:
         tweet = self._put_off(error) if again else self._give_up(error)
         ruling = Ruling.RETRY if again else Ruling.REFUSED
         self._note(ruling, error.line, until=tweet.next_attempt_at)
-        self.context.log.warning("post_refused", tweet=str(tweet.id), code=error.code, error=error.line)
+        self.context.log.warning(
+            "post_refused",
+            profile=self.context.profile.handle,
+            tweet=str(tweet.id),
+            code=error.code,
+            error=error.line,
+        )
         waiting = isinstance(error, Retryable) and error.code in _CLOSES
         kind = OutcomeKind.WAITING if waiting else OutcomeKind.FAILED
         refused = self.intent.outcome(kind, tweet, reason=error.code, detail=error.line)

@@ -87,4 +87,10 @@ def _book_failure(context: ProfileContext, wanted: PaidRead, call: Call, error: 
             tx.ledger.change(call.id, state)
         context.limits.keep_rates(tx, context.profile, wanted.endpoint, error, now=now)
         context.decisions(tx, wanted.kind, now=now).note(Ruling.RETRY, error.line)
-    context.log.warning("read_failed", endpoint=wanted.endpoint, code=error.code, error=error.line)
+    context.log.warning(
+        "read_failed",
+        profile=context.profile.handle,
+        endpoint=wanted.endpoint,
+        code=error.code,
+        error=error.line,
+    )
