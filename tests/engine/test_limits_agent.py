@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -27,7 +28,7 @@ from bot.core.errors import (
 )
 from bot.core.posting.post import Post
 from bot.core.rates import RateWindow
-from bot.core.spending.limits import CREATE_POST, Allow, Limits, Wait, Wanted
+from bot.core.spending.limits import CREATE_POST, Limits, Wait, Wanted
 from bot.core.spending.pricing import LISTED
 from bot.core.spending.usage import ModelUsage
 from bot.core.states import CallState, Mode, TweetStatus
@@ -37,7 +38,7 @@ from bot.engine.posting.posting_once import Wish, post_once
 from bot.engine.reports import report_status, report_usage
 from bot.engine.spending.limits_agent import LimitsAgent
 from bot.engine.stopwatch import Stopwatch
-from bot.store.manager import DatabaseManager
+from tests.engine.racing import race
 from tests.engine.world import NOON, Process, World
 
 HOUR = timedelta(hours=1)
@@ -50,28 +51,18 @@ def once(world: World, *texts: str, topic: str | None = None) -> OutcomeKind:
     return post_once(world.engine, world.profile, wish, watch=watch, say=lambda _what: None).kind
 
 
-def race(url: URL, profile_id: uuid.UUID, places: int, start: object, results: object) -> None:
-    """One process that wants a post, and takes its place only if the agent allows it."""
-    manager = DatabaseManager(url)
-    agent = LimitsAgent(caps=Limits(posts_24h=places), listed=LISTED, new_id=uuid.uuid4)
-    start.wait()  # type: ignore[attr-defined]  # a multiprocessing barrier
-    with manager.transaction() as tx:
-        tx.ledger.lock()
-        verdict = agent.judge(tx, profile_id, Wanted(cost_usd=Decimal("0.015")), NOON)  # type: ignore[arg-type]  # an id is an id
-        if isinstance(verdict, Allow):
-            agent.reserve(tx, Wanted(cost_usd=Decimal("0.015")), profile_id=profile_id, now=NOON)  # type: ignore[arg-type]  # same
-    results.put(verdict.verdict)  # type: ignore[attr-defined]  # a multiprocessing queue
-    manager.close()
-
-
-@pytest.mark.no_cover  # it would begin anew in each fork, which takes two seconds
 def test_eight_processes_that_race_for_the_last_three_posts_get_exactly_three(
-    breakable: World, database_url: URL
+    breakable: World, database_url: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context = multiprocessing.get_context("fork")
+    # From a small process: in forks of this one coverage begins anew, and looks through all it has loaded.
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.engine.racing"])
     start, results = context.Barrier(8), context.Queue()
+    wanted = {"places": 3, "now": NOON, "start": start, "results": results}
     racers = [
-        context.Process(target=race, args=(database_url, breakable.profile_id, 3, start, results))
+        context.Process(target=race, args=(database_url, breakable.profile_id), kwargs=wanted)
         for _ in range(8)
     ]
     for racer in racers:
