@@ -198,7 +198,7 @@ def test_a_program_that_runs_for_months_searches_for_garbage(monkeypatch: pytest
     gc.disable()
     try:
         with pytest.raises(Left, match="0"):
-            run(Settings(), Namespace(sandbox=False))
+            run(Settings(), Namespace(sandbox=False, json=False))
         assert seen == [(True, 4.0)]
     finally:
         gc.enable()
