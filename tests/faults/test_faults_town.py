@@ -63,7 +63,7 @@ def new_town(postgres_url: URL, template: str, tmp_path: Path) -> Iterator[NewTo
 
 def take_long(town: TownRig) -> None:
     """Has every call last, so that none is over before a blow falls on it."""
-    town.x.arm("slow_first_byte", count=None, seconds=0.2)
+    town.x.arm("slow_first_byte", count=None, seconds=0.4)
 
 
 @pytest.mark.long

@@ -22,6 +22,8 @@ from tests.faults.wire import Exchange, Wire
 
 # Time for every worker to learn of a slot before its moment.
 LEAD = 0.4
+# Of BOT_CALLS_AT_ONCE.
+DEFAULT_CALLS = 32
 READ: Final = "GET /2/users/:id/tweets"
 
 BEFORE: Final = "before the intent"
@@ -144,13 +146,19 @@ class Round:
         yield
 
     def _has_come(self, point: str) -> bool:
-        """Whether a post is at that point or past it."""
+        """Whether a post is at that point, or all are past it."""
         if point in {SAVED, RECORDED}:
-            rows = self.rig.rows_of(self._callers)
-            there = POINTS[POINTS.index(point) :]
-            return any(self.point(words, row, monotonic()) in there for words, row in rows.items())
+            at, rows = monotonic(), self.rig.rows_of(self._callers)
+            found = Counter(self.point(words, row, at) for words, row in rows.items())
+            return bool(found[RECORDED]) if point == RECORDED else self._wait_for_threads(found)
         calls = [call for words in self._callers for call in self.wire.of(words)]
         return any(call.answered for call in calls) if point == ANSWERED else bool(calls)
+
+    def _wait_for_threads(self, found: Counter[str]) -> bool:
+        """Whether intents are saved and stay so for a while: each thread calls, where there are fewer."""
+        threads = int(self.rig.knobs.get("BOT_CALLS_AT_ONCE", DEFAULT_CALLS))
+        busy = found[CALLED] >= threads or threads >= len(self._callers)
+        return bool(found[SAVED] and busy) or not found[SAVED] + found[BEFORE]
 
     @property
     def _callers(self) -> set[str]:
