@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bot.adapters import Adapters
 from bot.core.errors import BotError, Fatal
 from bot.core.model import Profile, ProfileId
-from bot.core.profiles import choose, own_profiles
+from bot.core.profiles import choose, only_one, own_profiles
 from bot.core.states import Mode
 from bot.encryption import Cipher
 from bot.engine.context import ProfileContext, Services
@@ -135,12 +135,32 @@ class Accounts:
         """
         if handle is None and all(self.x_keys.values()):
             return None
+        found, saved = self._all_and_saved()
+        among = saved if handle is None else found
+        chosen = choose(among, handle=handle)
+        return self._as_run(chosen) if chosen is not None and chosen in saved else None
+
+    def meant(self, handle: str | None) -> str | None:
+        """The handle of the account that a command acts for; None for the environment's own.
+
+        Args:
+            handle: as a person gave it.
+
+        Raises:
+            SettingError: none was given, and several accounts have saved keys.
+        """
+        if handle is not None or all(self.x_keys.values()):
+            return handle
+        _, saved = self._all_and_saved()
+        one = only_one(saved)
+        return None if one is None else one.handle
+
+    def _all_and_saved(self) -> tuple[Sequence[Profile], Sequence[Profile]]:
+        """Every profile, and those that act with saved keys."""
         with self.services.database.transaction() as tx:
             found = self.held_keys(tx)
         saved = [profile for profile, held in found if held.source is KeySource.CREDENTIALS]
-        among = saved if handle is None else [profile for profile, _ in found]
-        chosen = choose(among, handle=handle)
-        return self._as_run(chosen) if chosen is not None and chosen in saved else None
+        return [profile for profile, _ in found], saved
 
     @property
     def has_own(self) -> bool:

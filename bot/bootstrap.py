@@ -19,14 +19,13 @@ from bot.adapters import Adapters
 from bot.clock import SystemClock
 from bot.core.errors import SchemaOutdated
 from bot.core.model import Profile
-from bot.core.profiles import choose, only_one, own_profiles
+from bot.core.profiles import choose, own_profiles
 from bot.core.spending.pricing import LISTED
 from bot.core.spending.usage import ModelUsage
 from bot.engine.context import EngineSettings, Services
 from bot.engine.identifying import identify
 from bot.engine.posting.posting_engine import PostingEngine
 from bot.engine.spending.limits_agent import LimitsAgent
-from bot.held_keys import KeySource
 from bot.local_x import local_x
 from bot.logs import get_logger
 from bot.ports.log import Log
@@ -89,12 +88,7 @@ class Bot:
         Raises:
             SettingError: none was given, and several accounts have saved keys.
         """
-        if handle is not None or self.sandbox or all(self.accounts.x_keys.values()):
-            return handle
-        with self.manager.transaction() as tx:
-            found = self.accounts.held_keys(tx)
-        one = only_one([profile for profile, held in found if held.source is KeySource.CREDENTIALS])
-        return None if one is None else one.handle
+        return handle if self.sandbox else self.accounts.meant(handle)
 
     def require_keys(self, handle: str | None = None) -> None:
         """Refuses to go on where the profile meant has neither saved keys nor the environment's.

@@ -16,6 +16,7 @@ from bot.core.errors import BotError, SettingError
 from bot.settings import Settings
 
 if TYPE_CHECKING:
+    from bot.bootstrap import Bot
     from bot.core.model import Profile
     from bot.engine.outcomes import Outcome
     from bot.engine.stopwatch import Stopwatch
@@ -50,6 +51,14 @@ class _Done:
     room: str | None = None
 
 
+def _room_left(bot: Bot, profile: Profile) -> str:
+    """What the limits say of one more post."""
+    from bot.engine.reports import report_usage
+
+    usage = report_usage(bot.manager, bot.limits, profile.id, now=bot.clock.now(), spaced=False)
+    return usage.verdict.reason
+
+
 def _post_once(
     settings: Settings, options: argparse.Namespace, *, watch: Stopwatch, say: Callable[[str], None]
 ) -> _Done:
@@ -63,7 +72,6 @@ def _post_once(
     from bot.core.states import Mode
     from bot.engine.outcomes import Outcome, OutcomeKind
     from bot.engine.posting.posting_once import Wish, post_once
-    from bot.engine.reports import report_usage
 
     profile = known = None
     try:
@@ -81,10 +89,8 @@ def _post_once(
             posts = tuple(Post(text=text) for text in options.text or ())
             wish = Wish(posts=posts, topic=options.topic, queue=options.queue)
             outcome = post_once(bot.engine, profile, wish, watch=watch, say=say)
-            room = None
-            if outcome.kind is OutcomeKind.POSTED and not options.json:
-                usage = report_usage(bot.manager, bot.limits, profile.id, now=bot.clock.now(), spaced=False)
-                room = usage.verdict.reason
+            told = outcome.kind is OutcomeKind.POSTED and not options.json
+            room = _room_left(bot, profile) if told else None
             watch.spent["store"] = bot.manager.spent_ms
         return _Done(replace(outcome, detail=options.redact(outcome.detail)), profile, known, room)
     except SettingError:

@@ -42,7 +42,9 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             raise
         code = fail(options, error, FAILED)
     if options.json and code == DONE:
-        sys.stdout.write('{"stopped": true}\n')
+        from bot.views.plain import to_json
+
+        sys.stdout.write(to_json({"stopped": True}) + "\n")
     if watch.interrupted:
         sys.stderr.write("stopped\n")
         code = INTERRUPTED

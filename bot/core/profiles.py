@@ -26,8 +26,9 @@ def choose(
         wanted = handle.removeprefix("@").lower()
         found = next((one for one in profiles if one.handle.removeprefix("@").lower() == wanted), None)
         if found is None:
-            known = ", ".join(f"@{one.handle.removeprefix('@')}" for one in profiles) or "none yet"
-            raise SettingError(f"no profile is called @{wanted}", fix=f"profiles: {known}")
+            raise SettingError(
+                f"no profile is called @{wanted}", fix=f"profiles: {_names(profiles) or 'none yet'}"
+            )
         return found
     if x_user_id is not None:
         profiles = sorted(
@@ -44,9 +45,14 @@ def only_one(profiles: Sequence[Profile]) -> Profile | None:
         SettingError: there are several.
     """
     if len(profiles) > 1:
-        known = ", ".join(f"@{one.handle.removeprefix('@')}" for one in profiles)
-        raise SettingError(f"several accounts have saved keys: {known}", fix="say which: --profile HANDLE")
+        raise SettingError(
+            f"several accounts have saved keys: {_names(profiles)}", fix="say which: --profile HANDLE"
+        )
     return profiles[0] if profiles else None
+
+
+def _names(profiles: Sequence[Profile]) -> str:
+    return ", ".join(f"@{one.handle.removeprefix('@')}" for one in profiles)
 
 
 def own_profiles(found: Sequence[tuple[Profile, str | None]], owner: str | None) -> Sequence[Profile]:

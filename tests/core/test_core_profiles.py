@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.errors import SettingError
 from bot.core.model import Profile, ProfileId
-from bot.core.profiles import choose, own_profiles, require_owner
+from bot.core.profiles import choose, only_one, own_profiles, require_owner
 from bot.core.states import Mode
 
 
@@ -50,6 +50,14 @@ def test_without_a_handle_the_keys_decide_and_then_age() -> None:
     assert choose(ALL, handle=None, x_user_id="99") == UNBOUND
     assert choose((ONE, TWO), handle=None, x_user_id="99") is None
     assert choose((), handle=None) is None
+
+
+def test_where_none_is_named_there_may_be_one() -> None:
+    assert only_one([]) is None
+    assert only_one([TWO]) == TWO
+    with pytest.raises(SettingError, match="several accounts have saved keys: @one, @Two") as caught:
+        only_one([ONE, TWO])
+    assert caught.value.fix == "say which: --profile HANDLE"
 
 
 def test_saved_keys_of_another_account_make_no_profile_the_environments_own() -> None:

@@ -86,6 +86,11 @@ class Case:
         return self.kind in CLOSED
 
     @property
+    def closed_as(self) -> str | None:
+        """The reason that the row of a closed account gives; None where only its reading is closed."""
+        return CLOSED.get(self.kind)
+
+    @property
     def lasts_a_day(self) -> bool:
         """Whether the text is looked for for so long."""
         return self.kind == UNFINDABLE
@@ -123,6 +128,10 @@ class TimelineCase(Case):
         return self.kind in CLOSED or self.kind == "accept_then_429"
 
     @property
+    def closed_as(self) -> str | None:
+        return None
+
+    @property
     def lasts_a_day(self) -> bool:
         return False
 
@@ -138,8 +147,6 @@ class TimelineCase(Case):
 
 
 CASES: Final = tuple(Case(kind, form, way) for form in Form for way in Way for kind in KINDS)
-
-
 TIMELINE_CASES: Final = tuple(map(TimelineCase, KINDS))
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import URL
 from bot.core.posting.settling import DUPLICATE
 from bot.sandbox import Sandbox
 from bot.sandbox.faults import UNREAD
-from tests.faults.cases import CLOSED, TIMELINE, Case, Cell, Form, Way
+from tests.faults.cases import Case, Cell, Form, Way
 from tests.faults.gate import Gate
 from tests.faults.rig import PATIENCE, now, until
 from tests.faults.town_rig import Resident, TownRig
@@ -43,11 +43,6 @@ class House:
     def struck(self) -> Mapping[str, Any]:
         """The part that the fault strikes."""
         return self.draft[self.case.struck - 1]
-
-    @property
-    def profile(self) -> tuple[str, str]:
-        """Names the account for a command."""
-        return "--profile", self.resident.handle
 
 
 class Street:
@@ -185,8 +180,8 @@ class Street:
         )
 
     def _wait_closed(self, house: House) -> None:
-        if house.case.column != TIMELINE:
-            self._wait_until(house, "approved", CLOSED[house.case.kind])
+        if house.case.closed_as is not None:
+            self._wait_until(house, "approved", house.case.closed_as)
             return
         shut = "SELECT 1 FROM rate_windows WHERE remaining = 0 AND profile_id = :whose"
         whose = house.resident.profile_id
@@ -200,7 +195,7 @@ class Street:
 
     def _resume(self, house: House) -> None:
         """What an operator does once the bot says that X will have nothing more."""
-        result = self.rig.command("resume", *house.profile, "--json")
+        result = self.rig.command("resume", "--profile", house.resident.handle, "--json")
         if result.code or result.json["blocks_lifted"] < 1:
             house.problems.append(f"resume lifted nothing: {result.out}{result.err}")
 

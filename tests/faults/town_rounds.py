@@ -14,17 +14,17 @@ from typing import Any, Final
 
 from sqlalchemy import func, select
 
+from bot.settings import Settings
 from bot.store.ledger import LEDGER_LOCK
 from tests.faults.campaigns import break_lines
+from tests.faults.cases import READ
 from tests.faults.rig import now, until
 from tests.faults.town_rig import Resident, TownRig
 from tests.faults.wire import Exchange, Wire
 
 # Time for every worker to learn of a slot before its moment.
 LEAD = 0.4
-# Of BOT_CALLS_AT_ONCE.
-DEFAULT_CALLS = 32
-READ: Final = "GET /2/users/:id/tweets"
+DEFAULT_CALLS: Final = Settings.model_fields["bot_calls_at_once"].default
 
 BEFORE: Final = "before the intent"
 SAVED: Final = "intent saved, call not begun"
