@@ -26,6 +26,8 @@ def start() -> int:
     asked = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if asked:
         signal.signal(signal.SIGINT, _leave)
+        # Called last of all. Python's own end would put the default back, which kills without a word.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     from bot.cli import main
 

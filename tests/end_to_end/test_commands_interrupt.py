@@ -103,11 +103,36 @@ MADE = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep
 bot.cli.main = lambda: exec(MADE)
 sys.exit(bot.__main__.start())
 """
+# What `sys` holds goes last, when Python has put its own handlers away.
+ENDS = """
+import os
+import signal
+import sys
+import bot.__main__
+import bot.cli
+
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGINT):
+        kill(pid, number)
+
+sys.last = Last()
+bot.cli.main = int
+sys.exit(bot.__main__.start())
+"""
 
 
 def test_an_interrupt_of_code_that_is_made_from_a_string_ends_with_a_code_too(cli: Cli) -> None:
     """Dataclasses are made so, and Python would end itself by the signal then."""
-    (cli.process.folder / "driver.py").write_text(DRIVER)
+    assert driven(cli, DRIVER) == (130, "stopped\n")
+
+
+def test_an_interrupt_of_pythons_own_end_leaves_the_answer_and_its_code(cli: Cli) -> None:
+    assert driven(cli, ENDS) == (0, "")
+
+
+def driven(cli: Cli, driver: str) -> tuple[int, str]:
+    """How a program ends that starts the bot its own way."""
+    (cli.process.folder / "driver.py").write_text(driver)
     done = subprocess.run(
         [sys.executable, "-m", "driver"],
         env=cli.process.full_environment(),
@@ -117,4 +142,4 @@ def test_an_interrupt_of_code_that_is_made_from_a_string_ends_with_a_code_too(cl
         check=False,
         timeout=30,
     )
-    assert (done.returncode, done.stderr) == (130, "stopped\n")
+    return done.returncode, done.stderr
