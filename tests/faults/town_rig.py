@@ -148,9 +148,14 @@ class TownRig(Rig):
             )
 
     def wait_mended(self) -> None:
-        """Mends, until every post is at its end: a refusal may be saved only after that was done."""
+        """Mends, until every post is at its end: a refusal may be saved only after that was done.
+
+        One that was heard late closes the account, with its post unknown and not approved.
+        """
         closed = (
-            "SELECT id FROM tweets WHERE status = 'approved' AND reason IN ('keys_invalid', 'keys_missing')"
+            "SELECT id FROM tweets WHERE status = 'approved' AND reason IN ('keys_invalid', 'keys_missing') "
+            "UNION ALL SELECT profile_id FROM rate_windows "
+            "WHERE name = 'keys' AND resets_at > clock_timestamp()"
         )
         self.mend()
         end = monotonic() + PATIENCE
