@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select
 from bot.core.codes import DecisionKind
 from bot.core.model import DecisionRecord, ProfileId
 from bot.ports import Decisions
+from bot.store.given_rows import GivenRows
 from bot.store.rows.base import FORGET_AT_ONCE
 from bot.store.rows.spending import DECISIONS
 
@@ -58,7 +59,7 @@ class DecisionTable(Decisions):
 
     def record_new(self, decisions: Sequence[DecisionRecord]) -> None:
         """Adds rows that no earlier one can be the same as, in one statement."""
-        self.connection.execute(_RECORD, [_row(one) for one in decisions])
+        self.connection.execute(_RECORD, _RECORDED.values(_row(one) for one in decisions))
 
     def last(
         self, profile_id: ProfileId | None, *, limit: int, kinds: Sequence[str] = ()
@@ -114,8 +115,10 @@ _COUNT_UP = (
     )
 )
 
-# With an answer, many rows are one statement.
-_RECORD = insert(DECISIONS).returning(DECISIONS.c.id)
+_COLUMNS = ("profile_id", "at", "last_at", "used", "numbers", *_SAME)
+_RECORDED = GivenRows(**{name: DECISIONS.c[name].type for name in _COLUMNS})
+# However many rows: a statement that grew with them would be read anew each time. Ids are the database's.
+_RECORD = insert(DECISIONS).from_select(_COLUMNS, select(_RECORDED.table), include_defaults=False)
 _FORGET = (
     delete(DECISIONS)
     .where(
