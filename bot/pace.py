@@ -130,7 +130,8 @@ class _Pace:
             *tx.slots.overdue(profile.id, now=now),
             *tx.slots.upcoming(profile.id, after=now, before=far),
         ):
-            move_slot(tx, slot.id, SlotStatus.EXPIRED, reason="left by an earlier run of the sandbox")
+            if slot.plan_id is not None:  # else a person scheduled it
+                move_slot(tx, slot.id, SlotStatus.EXPIRED, reason="left by an earlier run of the sandbox")
 
     def _tell(self, tx: Transaction, profile: Profile) -> None:
         last = tx.tweets.last_posted(profile.id)

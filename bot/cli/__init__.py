@@ -12,6 +12,7 @@ from bot.cli.checking import check, doctor
 from bot.cli.codes import FAILED, WRONG_CALL
 from bot.cli.looking import status, usage, why
 from bot.cli.posting import run_once
+from bot.cli.queueing import approve, edit, queue, reject, schedule
 from bot.cli.steering import pause, reconcile, resume
 from bot.cli.terminal import fail
 from bot.cli.worker import run
@@ -23,7 +24,7 @@ from bot.settings import Settings, read_settings, unknown_variables
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     options = parser().parse_args(arguments)
-    if options.command is None or getattr(options, "action", options.command) is None:
+    if options.command is None or (options.command == "accounts" and options.action is None):
         options.show_help(sys.stderr)
         return WRONG_CALL
     options.redact = Redaction(())
@@ -67,6 +68,11 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "reconcile": reconcile,
     "check": check,
     "doctor": doctor,
+    "queue": queue,
+    "approve": approve,
+    "reject": reject,
+    "edit": edit,
+    "schedule": schedule,
     "pause": pause,
     "resume": resume,
     "accounts": accounts,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import NoReturn
+from datetime import datetime
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo, available_timezones
 
 from bot import __version__
 from bot.core.states import Mode
 from bot.redaction import Redaction, as_given, without_keys
 
+_A_MOMENT = "like '2026-12-24 18:00' on the profile's wall clock, with an offset like +01:00, or now"
 ATTESTED = ("automated_label", "owns_app")
 
 
@@ -32,14 +34,7 @@ def parser() -> _Parser:
     )
     whole.add_argument("--version", action="version", version=f"bot {__version__}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
-    shared = _Parser(add_help=False)
-    shared.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    placed = _Parser(add_help=False, parents=[shared])
-    placed.add_argument("--sandbox", action="store_true", help="a local X and a database of its own")
-    picked = _Parser(add_help=False, parents=[placed])
-    picked.add_argument(
-        "--profile", type=_handle, metavar="HANDLE", help="which profile, when there are several"
-    )
+    shared, placed, picked = _common_options()
 
     def add(name: str, what: str, parent: _Parser) -> _Parser:
         return commands.add_parser(name, help=what, description=what, parents=[parent])
@@ -65,10 +60,80 @@ def parser() -> _Parser:
         help=f"state what no API shows: {', '.join(ATTESTED)}",
     )
     _about_accounts(commands, placed=placed, shared=shared)
+    _about_queue(commands, picked)
     add("pause", "stop posting until resume", picked).add_argument("--reason", help="shown in status and why")
     add("resume", "let posting go on, and lift blocks that refusals set", picked)
     whole.set_defaults(show_help=whole.print_help)
     return whole
+
+
+def _common_options(**unsaid: Any) -> tuple[_Parser, _Parser, _Parser]:
+    """Parents of commands that answer, that have a sandbox too, and that are about one profile too.
+
+    Args:
+        unsaid: what an option is that is not given, as `default`.
+    """
+    shared = _Parser(add_help=False)
+    shared.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else", **unsaid
+    )
+    placed = _Parser(add_help=False, parents=[shared])
+    placed.add_argument(
+        "--sandbox", action="store_true", help="a local X and a database of its own", **unsaid
+    )
+    picked = _Parser(add_help=False, parents=[placed])
+    picked.add_argument(
+        "--profile", type=_handle, metavar="HANDLE", help="which profile, when there are several", **unsaid
+    )
+    return shared, placed, picked
+
+
+def _about_queue(commands: argparse._SubParsersAction[_Parser], picked: _Parser) -> None:
+    """`queue` with its actions, and the verbs that decide about one of its posts."""
+    # `queue --json show ID` and `queue show ID --json` mean the same: an action keeps what stands before it.
+    *_, kept = _common_options(default=argparse.SUPPRESS)
+
+    def add(name: str, what: str) -> _Parser:
+        return commands.add_parser(name, help=what, description=what, parents=[picked])
+
+    def about_one(name: str, what: str, *, of_queue: bool = False) -> _Parser:
+        into, parent = (actions, kept) if of_queue else (commands, picked)
+        named = into.add_parser(name, help=what, description=what, parents=[parent])
+        named.add_argument("ID", type=_id, help="as `queue` shows it; the beginning will do")
+        return named
+
+    queue = add("queue", "what is not sent yet: text, source, price and moment of each post")
+    actions = queue.add_subparsers(dest="action", metavar="ACTION")
+    about_one("show", "one post alone", of_queue=True)
+    moved = about_one("move", "give a post's slot another moment", of_queue=True)
+    moved.add_argument("--to", type=_moment, required=True, metavar="TIME", help=_A_MOMENT)
+    about_one("skip", "give a slot up; its post goes out at the next free one", of_queue=True)
+    about_one("drop", "throw a post away, and give its slot up", of_queue=True)
+    about_one("approve", "let a post go out, with the very text that it has now")
+    because = about_one("reject", "keep a post from going out; for its slot another is written")
+    because.add_argument("--because", required=True, metavar="TEXT", help="why; `why` shows it")
+    changed = about_one("edit", "change a post's text; an approval of it falls")
+    changed.add_argument("--text", required=True, metavar="TEXT", help="the new text, checked as any other")
+    planned = add("schedule", "queue a text of your own for a moment")
+    planned.add_argument("--at", type=_moment, required=True, metavar="TIME", help=_A_MOMENT)
+    planned.add_argument("--text", required=True, metavar="TEXT", help="what it says")
+
+
+def _id(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F-]{4,36}", text):
+        raise argparse.ArgumentTypeError("an id has 4 to 36 of 0-9, a-f and -, as `queue` shows it")
+    return text
+
+
+def _moment(text: str) -> str:
+    if text == "now":
+        return text
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        given = as_given(text, near=("now",))
+        raise argparse.ArgumentTypeError(f"{given} is no moment like '2026-12-24 18:00'") from None
+    return text
 
 
 def _about_accounts(

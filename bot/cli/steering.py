@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from bot.cli.codes import DONE, FAILED, UNKNOWN
+from bot.cli.queueing import opened
 from bot.cli.terminal import console, progress
-from bot.core.errors import SettingError
 from bot.settings import Settings
 
 
@@ -22,26 +22,14 @@ def resume(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _set_paused(settings: Settings, options: argparse.Namespace, *, paused: bool) -> int:
-    from bot.bootstrap import open_bot
-    from bot.core.codes import DecisionKind, Ruling
-    from bot.engine.decisions import DecisionRecorder
     from bot.views.plain import to_json
 
-    with open_bot(settings, sandbox=options.sandbox) as bot:
-        profile = bot.known_profile(bot.meant(options.profile))
-        if profile is None:
-            raise SettingError("there is no profile yet", fix="the first `run` or `run-once` makes it")
-        with bot.manager.transaction() as tx:
-            reason = getattr(options, "reason", None)
-            profile = tx.profiles.pause(profile.id, paused=paused, reason=reason if paused else None)
-            lifted = 0 if paused else tx.rates.lift_blocks(profile.id)
-            if not paused:
-                tx.tweets.retry_now(profile.id)
-            said = (reason or "paused by the operator") if paused else f"resumed; blocks lifted: {lifted}"
-            decisions = DecisionRecorder(
-                tx=tx, kind=DecisionKind.OPERATOR, profile=profile, now=bot.clock.now()
-            )
-            decisions.note(Ruling.PAUSED if paused else Ruling.RESUMED, said)
+    with opened(settings, options) as at:
+        if paused:
+            reason = options.redact(options.reason) if options.reason else None
+            profile, lifted = at.steering.pause(reason), 0
+        else:
+            profile, lifted = at.steering.resume()
     if options.json:
         answer = {"profile": profile.handle, "paused": profile.paused, "blocks_lifted": lifted}
         sys.stdout.write(to_json(answer) + "\n")

@@ -58,6 +58,9 @@ class Ruling(StrEnum):
     STOPPED = "stopped"
     LEFT = "left"
     RESUMED = "resumed"
+    APPROVED = "approved"
+    EDITED = "edited"
+    SKIPPED = "skipped"
     KEYS_SAVED = "keys_saved"
     KEYS_REMOVED = "keys_removed"
 

@@ -159,6 +159,12 @@ class RowChanged(BotError):
     default_code = "row_changed"
 
 
+class NotPossibleNow(BotError):
+    """What was asked for does not fit how the row stands."""
+
+    default_code = "not_possible_now"
+
+
 class ForbiddenTransition(BotError):
     """A state change that the state diagram does not draw."""
 

@@ -97,6 +97,7 @@ SLOT_TRANSITIONS: Mapping[SlotStatus, frozenset[SlotStatus]] = {
     SlotStatus.EXPIRED: frozenset(),
 }
 
+# `approved -> awaiting_approval` is a text that was changed: an approval belongs to the exact text.
 # `publishing -> approved` is a definite refusal that may pass later (429, an unreachable host):
 # nothing happened, so the tweet waits as it did before its intent.
 # `unknown -> failed` is a text that stayed absent although it was resent once, and so does not exist;
@@ -106,7 +107,14 @@ TWEET_TRANSITIONS: Mapping[TweetStatus, frozenset[TweetStatus]] = {
         {TweetStatus.AWAITING_APPROVAL, TweetStatus.APPROVED, TweetStatus.REJECTED, TweetStatus.PUBLISHING}
     ),
     TweetStatus.AWAITING_APPROVAL: frozenset({TweetStatus.APPROVED, TweetStatus.REJECTED}),
-    TweetStatus.APPROVED: frozenset({TweetStatus.PUBLISHING, TweetStatus.REJECTED, TweetStatus.FAILED}),
+    TweetStatus.APPROVED: frozenset(
+        {
+            TweetStatus.PUBLISHING,
+            TweetStatus.REJECTED,
+            TweetStatus.FAILED,
+            TweetStatus.AWAITING_APPROVAL,
+        }
+    ),
     TweetStatus.REJECTED: frozenset(),
     TweetStatus.PUBLISHING: frozenset(
         {TweetStatus.POSTED, TweetStatus.FAILED, TweetStatus.UNKNOWN, TweetStatus.APPROVED}
@@ -116,6 +124,9 @@ TWEET_TRANSITIONS: Mapping[TweetStatus, frozenset[TweetStatus]] = {
     TweetStatus.UNKNOWN: frozenset({TweetStatus.POSTED, TweetStatus.APPROVED, TweetStatus.FAILED}),
     TweetStatus.DELETED: frozenset(),
 }
+
+# Where a tweet may be that was never sent.
+UNSENT = frozenset({TweetStatus.DRAFTED, TweetStatus.AWAITING_APPROVAL, TweetStatus.APPROVED})
 
 CALL_TRANSITIONS: Mapping[CallState, frozenset[CallState]] = {
     CallState.RESERVED: frozenset({CallState.SETTLED, CallState.RELEASED, CallState.UNKNOWN}),

@@ -108,8 +108,24 @@ class Slots(Protocol):
         """Lets others write where this worker was writing."""
         ...
 
+    def add_by_hand(self, profile_id: ProfileId, *, due_at: datetime) -> Slot:
+        """Adds a slot that no plan wants; raises NotPossibleNow where another has that moment."""
+        ...
+
+    def by_id(self, slot_ids: Collection[SlotId]) -> Mapping[SlotId, Slot]:
+        """Those of them that there are."""
+        ...
+
+    def planned(self, profile_id: ProfileId) -> Sequence[Slot]:
+        """Every slot that is still planned, oldest first."""
+        ...
+
     def lock(self, slot_id: SlotId) -> Slot:
         """One row, locked to the transaction's end."""
+        ...
+
+    def reschedule(self, slot: Slot) -> Slot:
+        """Writes a locked row's new moment; raises RowChanged, and NotPossibleNow where another has it."""
         ...
 
     def save(self, slot: Slot) -> Slot:
@@ -176,8 +192,10 @@ class Tweets(Protocol):
         """Lets one transaction at a time judge and keep the profile's texts."""
         ...
 
-    def fingerprints(self, profile_id: ProfileId, *, since: datetime) -> Collection[str]:
-        """Of all texts that are live, on their way or meant to be."""
+    def fingerprints(
+        self, profile_id: ProfileId, *, since: datetime, apart_from: Collection[TweetId] = ()
+    ) -> Collection[str]:
+        """Of all texts that are live, on their way, meant to be, or that a person turned down for a slot."""
         ...
 
     def recent_texts(self, profile_id: ProfileId, *, limit: int) -> Sequence[str]:

@@ -35,6 +35,7 @@ from bot.store.rows.access import CREDENTIALS
 from bot.store.rows.base import EARLIEST, Moment
 from bot.store.rows.posting import PLANS, PROFILES, SLOTS, TWEETS
 from bot.store.rows.spending import LEASES, WORKERS
+from bot.store.slots import WRITTEN
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,6 @@ _ON_ITS_WAY = or_(
     (TWEETS.c.status == TweetStatus.APPROVED)
     & or_(TWEETS.c.part > 1, TWEETS.c.origin == Origin.MANUAL, _CLAIMED),
 )
-_WRITTEN = exists().where(TWEETS.c.slot_id == SLOTS.c.id)
 
 
 def _due() -> Select[Any]:
@@ -131,7 +131,7 @@ def _due() -> Select[Any]:
     ).where(
         SLOTS.c.status == SlotStatus.PLANNED,
         SLOTS.c.due_at <= bindparam("write_until", type_=Moment()),
-        ~_WRITTEN,
+        ~WRITTEN,
     )
     to_fill = select(PLANS.c.profile_id, literal(DecisionKind.PLAN.value), PLANS.c.updated_at).where(
         PLANS.c.status == PlanStatus.ACTIVE, PLANS.c.updated_at > bindparam("changed_since", type_=Moment())

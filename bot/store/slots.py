@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -25,10 +25,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
 
+from bot.core.errors import NotPossibleNow
 from bot.core.model import Plan, ProfileId, Slot, SlotId
 from bot.core.posting.schedule import SlotWish
-from bot.core.states import SlotStatus, leading_to
+from bot.core.states import SlotStatus, TweetStatus, leading_to
 from bot.ports import Slots
 from bot.store.rows.base import REVISION
 from bot.store.rows.posting import SLOTS, TWEETS
@@ -86,6 +88,49 @@ class SlotTable(Slots):
         """Planned slots in an interval, oldest first; so many at the most."""
         most = limit or _SLOTS_AT_ONCE
         return self._slots(_UPCOMING, profile_id=profile_id, after=after, before=before, most=most)
+
+    def add_by_hand(self, profile_id: ProfileId, *, due_at: datetime) -> Slot:
+        """Adds a slot that no plan wants.
+
+        Raises:
+            NotPossibleNow: the profile has another slot at that moment.
+        """
+        statement = upsert(SLOTS).values(profile_id=profile_id, due_at=due_at)
+        added = self.connection.execute(statement.on_conflict_do_nothing().returning(*_COLUMNS))
+        row = added.mappings().one_or_none()
+        if row is None:
+            raise NotPossibleNow(**_TAKEN)
+        return _slot(row)
+
+    def by_id(self, slot_ids: Collection[SlotId]) -> Mapping[SlotId, Slot]:
+        """Those of them that there are."""
+        found = self.connection.execute(select(*_COLUMNS).where(SLOTS.c.id.in_(slot_ids))).mappings()
+        return {slot.id: slot for slot in map(_slot, found)}
+
+    def planned(self, profile_id: ProfileId) -> Sequence[Slot]:
+        """Every slot that is still planned, oldest first."""
+        return self._slots(_PLANNED, profile_id=profile_id)
+
+    def reschedule(self, slot: Slot) -> Slot:
+        """Writes a locked row's new moment.
+
+        Returns:
+            The slot as it may be saved again.
+
+        Raises:
+            RowChanged: the row was not locked, or has been saved since.
+            NotPossibleNow: the profile has another slot at that moment.
+        """
+        values = {"slot": slot.id, "as_locked": slot.revision, "due_at": slot.due_at}
+        try:
+            revision = self.connection.scalar(_RESCHEDULE, values)
+        except IntegrityError as error:
+            if "uq_posting_schedule_profile_id_due_at" not in str(error.orig):
+                raise
+            raise NotPossibleNow(**_TAKEN) from error
+        if revision is None:
+            raise why_not_saved(self.lock(slot.id).status, slot.status)
+        return replace(slot, revision=revision)
 
     def lock(self, slot_id: SlotId) -> Slot:
         """One row, locked to the transaction's end: what is decided of it can be saved.
@@ -150,6 +195,7 @@ class SlotTable(Slots):
         return [_slot(row) for row in self.connection.execute(statement, values).mappings()]
 
 
+_TAKEN = {"message": "there is a slot at that very moment", "fix": "take another minute"}
 _DAYS_TO_LOOK_AT = 60
 _SLOTS_AT_ONCE = 500
 # The table's own columns: results of mapped attributes are looked up at several times the price.
@@ -180,12 +226,13 @@ _UPCOMING = _PLANNED.where(SLOTS.c.due_at > bindparam("after"), SLOTS.c.due_at <
     bindparam("most", type_=Integer)
 )
 _FREE = or_(SLOTS.c.writing_until.is_(None), SLOTS.c.writing_until <= func.clock_timestamp())
-_WRITTEN = exists().where(TWEETS.c.slot_id == SLOTS.c.id)
-_TO_WRITE = _UPCOMING.where(_FREE, ~_WRITTEN)
+# A text that a person turned down leaves its slot to be written for anew.
+WRITTEN = exists().where(TWEETS.c.slot_id == SLOTS.c.id, TWEETS.c.status != TweetStatus.REJECTED)
+_TO_WRITE = _UPCOMING.where(_FREE, ~WRITTEN)
 _THE_SLOT = SLOTS.c.id == bindparam("slot")
 _CLAIM_WRITING = (
     update(SLOTS)
-    .where(_THE_SLOT, SLOTS.c.status == SlotStatus.PLANNED, _FREE, ~_WRITTEN)
+    .where(_THE_SLOT, SLOTS.c.status == SlotStatus.PLANNED, _FREE, ~WRITTEN)
     .values(
         writing_by=bindparam("by"),
         writing_until=func.clock_timestamp() + bindparam("span", type_=Interval),
@@ -193,6 +240,16 @@ _CLAIM_WRITING = (
     .returning(SLOTS.c.id)
 )
 _LOCK = select(*_COLUMNS, REVISION).where(_THE_SLOT).with_for_update()
+_RESCHEDULE = (
+    update(SLOTS)
+    .where(
+        _THE_SLOT,
+        SLOTS.c.status == SlotStatus.PLANNED,
+        REVISION.element == bindparam("as_locked", type_=Text),
+    )
+    .values(due_at=bindparam("due_at", type_=SLOTS.c.due_at.type))
+    .returning(REVISION)
+)
 _SAVE = (
     update(SLOTS)
     .where(
@@ -203,7 +260,9 @@ _SAVE = (
     .returning(REVISION)
 )
 _LOCK_PLANNED = select(SLOTS.c.id).where(_THE_SLOT, SLOTS.c.status == SlotStatus.PLANNED).with_for_update()
-_HAS_TWEET = select(exists().where(TWEETS.c.slot_id == bindparam("slot")))
+_HAS_TWEET = select(
+    exists().where(TWEETS.c.slot_id == bindparam("slot"), TWEETS.c.status != TweetStatus.REJECTED)
+)
 _PUT_OFF_WRITING = (
     update(SLOTS)
     .where(_THE_SLOT)

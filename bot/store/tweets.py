@@ -25,6 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bot.core.errors import IdTaken
 from bot.core.model import ProfileId, SlotId, Tweet, TweetId
+from bot.core.posting.lifecycle import OPERATOR
 from bot.core.posting.settling import DUPLICATE_REFUSED
 from bot.core.states import LatePolicy, Origin, SlotStatus, TweetStatus, leading_to
 from bot.ports import Tweets
@@ -43,6 +44,13 @@ _ALIVE = (
 
 # X said that the text is there, and never showed it.
 _REFUSED_AS_DUPLICATE = (TWEETS.c.status == TweetStatus.FAILED) & (TWEETS.c.reason == DUPLICATE_REFUSED)
+
+# A person saw what was written for a slot, and did not want it.
+_TURNED_DOWN = (
+    (TWEETS.c.status == TweetStatus.REJECTED)
+    & (TWEETS.c.origin == Origin.SLOT)
+    & TWEETS.c.writer.is_distinct_from(OPERATOR)
+)
 
 _ROOTS = TWEETS.alias("roots")
 # A person's draft that was not sent at once is never sent: it is kept, and wished for again. So are a
@@ -140,16 +148,24 @@ class TweetTable(Tweets):
         """
         self.connection.execute(_LOCK_TEXTS, {"name": f"texts of {profile_id}"})
 
-    def fingerprints(self, profile_id: ProfileId, *, since: datetime) -> Collection[str]:
-        """Of all texts that are live since a moment, on their way, or meant to be."""
+    def fingerprints(
+        self, profile_id: ProfileId, *, since: datetime, apart_from: Collection[TweetId] = ()
+    ) -> Collection[str]:
+        """Of all texts that are live since a moment, on their way, or meant to be.
+
+        So are those that a person turned down for a slot: the writer must not bring them again.
+        """
         statement = select(TWEETS.c.fingerprint).where(
             TWEETS.c.profile_id == profile_id,
             or_(
                 (TWEETS.c.posted_at > since) & (TWEETS.c.status == TweetStatus.POSTED),
                 (TWEETS.c.intent_at > since) & _REFUSED_AS_DUPLICATE,
                 TWEETS.c.status.in_(_ALIVE) & _MEANT,
+                (TWEETS.c.created_at > since) & _TURNED_DOWN,
             ),
         )
+        if apart_from:
+            statement = statement.where(TWEETS.c.id.not_in(apart_from))
         return set(self.connection.scalars(statement))
 
     def recent_texts(self, profile_id: ProfileId, *, limit: int) -> Sequence[str]:
@@ -166,7 +182,13 @@ class TweetTable(Tweets):
         coming = select(TWEETS.c.text, TWEETS.c.created_at.label("at")).where(
             TWEETS.c.profile_id == profile_id, TWEETS.c.status.in_(_ALIVE), _MEANT
         )
-        both = live.union_all(coming, refused).subquery()
+        turned_down = (
+            select(TWEETS.c.text, TWEETS.c.created_at.label("at"))
+            .where(TWEETS.c.profile_id == profile_id, _TURNED_DOWN)
+            .order_by(TWEETS.c.created_at.desc())
+            .limit(limit)
+        )
+        both = live.union_all(coming, refused, turned_down).subquery()
         return list(self.connection.scalars(select(both.c.text).order_by(both.c.at.desc()).limit(limit)))
 
     def known_ids(self, x_tweet_ids: Sequence[str]) -> Collection[str]:

@@ -18,7 +18,17 @@ def test_what_was_decided_is_one_of_these_words() -> None:
         *("unknown", "unseen", "adopted", "resend", "late", "retry", "refused"),
         *("drafted", "awaiting_approval", "waiting", "rejected"),
         *("planned", "readable", "unreadable", "clean", "differs"),
-        *("started", "stopped", "left", "resumed", "keys_saved", "keys_removed"),
+        *(
+            "started",
+            "stopped",
+            "left",
+            "resumed",
+            "approved",
+            "edited",
+            "skipped",
+            "keys_saved",
+            "keys_removed",
+        ),
     ]
 
 

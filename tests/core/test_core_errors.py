@@ -48,6 +48,7 @@ def test_codes_are_those_that_rows_and_programs_know() -> None:
         "id_taken",
         "lease_lost",
         "row_changed",
+        "not_possible_now",
         "forbidden_transition",
     }
 

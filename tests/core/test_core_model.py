@@ -29,7 +29,7 @@ DIAGRAMS: Mapping[type[StrEnum], str] = {
     TweetStatus: """
         drafted -> awaiting_approval approved rejected publishing
         awaiting_approval -> approved rejected
-        approved -> publishing rejected failed
+        approved -> publishing rejected failed awaiting_approval
         publishing -> posted failed unknown approved
         unknown -> posted approved failed
         posted -> deleted

@@ -15,7 +15,10 @@ from bot.sandbox import Sandbox
 from tests.end_to_end.conftest import Cli, Rows, one_object
 from tests.support.processes import BotProcess
 
-COMMANDS = ("run", "run-once", "status", "usage", "why", "reconcile", "check", "doctor", "pause", "resume")
+COMMANDS = (
+    *("run", "run-once", "status", "usage", "why", "reconcile", "check", "doctor", "pause", "resume"),
+    *("queue", "approve", "reject", "edit", "schedule"),
+)
 
 
 def limits(answer: dict[str, object]) -> dict[str, dict[str, object]]:

@@ -55,7 +55,6 @@ def test_a_tweet_is_saved_whole(manager: DatabaseManager, profile: Profile) -> N
             replace(
                 tx.tweets.lock(tweet.id),
                 status=TweetStatus.POSTED,
-                text="Another",
                 fingerprint="another",
                 thread_id=root.id,
                 part=2,

@@ -133,7 +133,7 @@ def test_a_threads_parts_come_in_order(manager: DatabaseManager, profile: Profil
         assert [tweet.part for tweet in tx.tweets.parts(root.id)] == [2, 3, 4]
 
 
-def test_fingerprints_are_of_what_is_live_since_then_or_on_its_way(
+def test_fingerprints_are_of_what_is_live_since_then_on_its_way_or_turned_down_for_a_slot(
     manager: DatabaseManager, profile: Profile, neighbour: Profile
 ) -> None:
     with manager.transaction() as tx:
@@ -144,12 +144,17 @@ def test_fingerprints_are_of_what_is_live_since_then_or_on_its_way(
             a_posted(profile.id, "2", fingerprint="long ago", posted_at=NOW - DAY),
             a_posted(profile.id, "3", fingerprint="deleted", status=TweetStatus.DELETED, posted_at=NOW),
             a_tweet(neighbour.id, fingerprint="a neighbour's"),
+            with_any_status(profile, TweetStatus.REJECTED, fingerprint="a person's", writer="operator"),
+            with_any_status(profile, TweetStatus.REJECTED, fingerprint="a wish", origin=Origin.MANUAL),
         ):
             tx.tweets.add(tweet)
+        said = {status.value for status in OPEN | {TweetStatus.POSTED, TweetStatus.REJECTED}}
 
-        assert tx.tweets.fingerprints(profile.id, since=NOW - HOUR) == {
-            status.value for status in OPEN | {TweetStatus.POSTED}
-        }
+        assert tx.tweets.fingerprints(profile.id, since=NOW - HOUR) == said
+        of_drafted = [tx.tweets.with_status(profile.id, TweetStatus.DRAFTED)[0].id]
+        assert tx.tweets.fingerprints(profile.id, since=NOW - HOUR, apart_from=of_drafted) == (
+            said - {TweetStatus.DRAFTED.value}
+        )
 
 
 def test_recent_texts_are_the_newest_live_ones_and_every_draft(
@@ -158,7 +163,8 @@ def test_recent_texts_are_the_newest_live_ones_and_every_draft(
     with manager.transaction() as tx:
         made = tx.connection.scalar(text("SELECT now()"))
         tx.tweets.add(a_tweet(profile.id, text="draft"))
-        tx.tweets.add(a_tweet(profile.id, text="refused", status=TweetStatus.REJECTED))
+        tx.tweets.add(a_tweet(profile.id, text="mine", status=TweetStatus.REJECTED, origin=Origin.MANUAL))
+        tx.tweets.add(a_tweet(neighbour.id, text="turned down there", status=TweetStatus.REJECTED))
         tx.tweets.add(a_tweet(neighbour.id, text="a neighbour's"))
         for n in range(4):
             at = made - timedelta(minutes=n + 1)
@@ -172,6 +178,15 @@ def test_recent_texts_are_the_newest_live_ones_and_every_draft(
             "live 3",
         ]
         assert tx.tweets.recent_texts(profile.id, limit=2) == ["draft", "live 0"]
+
+
+def test_what_a_person_turned_down_for_a_slot_is_among_the_recent_texts(
+    manager: DatabaseManager, profile: Profile
+) -> None:
+    with manager.transaction() as tx:
+        tx.tweets.add(a_tweet(profile.id, text="not this", status=TweetStatus.REJECTED))
+
+        assert tx.tweets.recent_texts(profile.id, limit=9) == ["not this"]
 
 
 def test_known_ids_are_those_a_row_holds_whosever_it_is(

@@ -16,7 +16,14 @@ from bot.core.content.drafts import Brief, Draft
 from bot.core.model import LivePost, Profile, Slot, SlotId, Tweet, TweetId
 from bot.core.posting.post import Post
 from bot.core.posting.settling import ADOPTED, DUPLICATE, DUPLICATE_REFUSED, UNSEEN, exists
-from bot.core.states import Mode, Origin, SlotStatus, TweetStatus, check_transition
+from bot.core.states import UNSENT, Mode, Origin, SlotStatus, TweetStatus, check_transition
+
+OPERATOR = "operator"
+
+
+def rescheduled(slot: Slot, due_at: datetime) -> Slot:
+    """A planned slot at another moment; the day that it was planned for stays filled."""
+    return replace(slot, due_at=due_at)
 
 
 def moved(slot: Slot, status: SlotStatus, *, reason: str | None = None) -> Slot:
@@ -51,9 +58,32 @@ def drafted(tweet_id: TweetId, profile: Profile, draft: Draft, text: str, brief:
     )
 
 
-def assigned(tweet: Tweet, slot_id: SlotId) -> Tweet:
-    """A draft that is meant for another slot; its state stays."""
+def assigned(tweet: Tweet, slot_id: SlotId | None) -> Tweet:
+    """A draft that is meant for another slot, or for whichever comes next; its state stays."""
     return replace(tweet, slot_id=slot_id)
+
+
+def edited(tweet: Tweet, text: str) -> Tweet:
+    """A draft whose text a person changed: an approval belongs to the exact text, and falls with it.
+
+    Args:
+        tweet: one that was never sent.
+        text: the new one, as the guard let it pass.
+    """
+    post = Post(text=text)
+    return replace(
+        unapproved(tweet), text=post.text, fingerprint=post.fingerprint, writer=OPERATOR, reason=None
+    )
+
+
+def unapproved(tweet: Tweet) -> Tweet:
+    """A tweet as it was before its approval; what was not approved stays as it is."""
+    return _to(tweet, TweetStatus.AWAITING_APPROVAL) if tweet.status is TweetStatus.APPROVED else tweet
+
+
+def is_unsent(tweet: Tweet) -> bool:
+    """Whether no call was ever about to be made for it: then it may be changed or dropped freely."""
+    return tweet.first_intent_at is None and tweet.status in UNSENT
 
 
 def awaiting_approval(tweet: Tweet) -> Tweet:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.content.drafts import Brief, Draft
 from bot.core.content.guard import DUPLICATE_WINDOW, Judgement, against_all, judge
-from bot.core.model import Tweet, TweetId
-from bot.core.posting.lifecycle import drafted
+from bot.core.model import ProfileId, Tweet, TweetId
+from bot.core.posting.lifecycle import OPERATOR, drafted
 from bot.core.posting.post import Post
 from bot.engine.context import ProfileContext
 from bot.engine.outcomes import Outcome, OutcomeKind
 from bot.ports import Transaction
-
-OPERATOR = "operator"
 
 
 def take_posts(context: ProfileContext, posts: Sequence[Post], *, topic: str | None) -> Tweet | Outcome:
     """Checks and keeps what a person wrote: one post, or the parts of a thread."""
     drafts = [Draft(text=post.text, source=None, writer=OPERATOR) for post in posts]
     with context.database.transaction() as tx:
-        said = said_already(context, tx)
+        said = said_already(tx, context.profile.id, now=context.clock.now())
         judged = [_judge_draft(draft, said) for draft in drafts]
         problems = against_all(judged)
         if problems:
@@ -38,7 +37,8 @@ def keep_draft(context: ProfileContext, draft: Draft, brief: Brief) -> Tweet | O
     Both in one transaction: two that write at once must not both keep the same text.
     """
     with context.database.transaction() as tx:
-        judgement = _judge_draft(draft, said_already(context, tx))
+        said = said_already(tx, context.profile.id, now=context.clock.now())
+        judgement = _judge_draft(draft, said)
         if not judgement.valid:
             return judgement
         if brief.slot is not None and not tx.slots.still_to_write(brief.slot.id):
@@ -50,10 +50,19 @@ def keep_draft(context: ProfileContext, draft: Draft, brief: Brief) -> Tweet | O
     return kept
 
 
-def said_already(context: ProfileContext, tx: Transaction) -> Collection[str]:
-    """The fingerprints of what the profile has said or means to; nobody adds to them meanwhile."""
-    tx.tweets.lock_texts(context.profile.id)
-    return tx.tweets.fingerprints(context.profile.id, since=context.clock.now() - DUPLICATE_WINDOW)
+def said_already(
+    tx: Transaction, profile_id: ProfileId, *, now: datetime, apart_from: Collection[TweetId] = ()
+) -> Collection[str]:
+    """The fingerprints of what the profile has said or means to; nobody adds to them meanwhile.
+
+    Args:
+        tx: in which one of them is judged.
+        profile_id: whose texts.
+        now: when.
+        apart_from: what is judged itself.
+    """
+    tx.tweets.lock_texts(profile_id)
+    return tx.tweets.fingerprints(profile_id, since=now - DUPLICATE_WINDOW, apart_from=apart_from)
 
 
 def _post_or_thread(

@@ -23,6 +23,9 @@ from bot.engine.posting.wishes import turned_down
 from bot.engine.slots import claim_slot
 from bot.ports import Transaction
 
+# What a person made of a text since it was read to be sent.
+_CHANGED = frozenset({TweetStatus.AWAITING_APPROVAL, TweetStatus.REJECTED})
+
 
 def publish(
     context: ProfileContext, lease: Lease, tweet: Tweet, *, spaced: bool, following: Sequence[str] = ()
@@ -116,6 +119,9 @@ class _IntentWriter:
             return Outcome.waiting(verdict, tweet=tweet)
         wanted = limits.want_post(tx, tweet.text, spaced=spaced)
         locked = tx.tweets.lock(tweet.id)
+        if locked.text != tweet.text or locked.status in _CHANGED:
+            reason = "it was changed while it was about to be sent"
+            return Outcome(kind=OutcomeKind.WAITING, reason="changed", detail=reason, tweet=locked)
         if is_stale(locked, now=self.now, delay=self.context.settings.settle_delay):
             return self._doubt(locked, wanted)
         return self._intend_locked(locked, wanted, verdict)

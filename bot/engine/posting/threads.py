@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bot.core.model import Tweet
 from bot.core.posting.lifecycle import approved, broken_off
-from bot.core.states import TweetStatus
+from bot.core.states import UNSENT, TweetStatus
 from bot.ports import Transaction
 
 _GONE = frozenset({TweetStatus.DELETED, TweetStatus.FAILED, TweetStatus.REJECTED})
@@ -26,7 +26,7 @@ def break_thread(tx: Transaction, tweet: Tweet) -> None:
     if tweet.thread_id is None:
         return
     for part in tx.tweets.parts(tweet.thread_id):
-        if part.part > tweet.part and part.status in {TweetStatus.DRAFTED, TweetStatus.APPROVED}:
+        if part.part > tweet.part and part.status in UNSENT:
             tx.tweets.save(broken_off(tx.tweets.lock(part.id)))
 
 

@@ -32,7 +32,7 @@ def turned_down(
     """
     if not tweet.is_wish:
         return None
-    said = said_already(context, tx)
+    said = said_already(tx, context.profile.id, now=context.clock.now())
     problems = against_all([judge(text, recent_fingerprints=said) for text in (tweet.text, *following)])
     if not problems:
         return None

@@ -174,6 +174,12 @@ TWEETS = Table(
         "intent_at",
         postgresql_where=sql_text("status = 'failed' AND reason = 'duplicate_refused'"),
     ),
+    Index(
+        "ix_tweets_turned_down",
+        "profile_id",
+        sql_text("created_at DESC"),
+        postgresql_where=sql_text("status = 'rejected' AND origin = 'slot'"),
+    ),
     Index("ix_tweets_slot_id", "slot_id"),
     Index(
         "ix_tweets_confirmed",
