@@ -172,8 +172,8 @@ class Accounts:
         """What the environment says of its account."""
         return OwnAccount(
             x=self.x,
-            timezone=self.settings.bot_timezone,
-            mode=self.settings.bot_mode,
+            timezone=self.settings.said("bot_timezone"),
+            mode=self.settings.said("bot_mode"),
             token_user_id=self.owner,
             needs_x=self.settings.bot_mode != "dry-run" or all(self.x_keys.values()),
         )

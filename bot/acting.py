@@ -119,7 +119,9 @@ class Acting:
             self._bot.log.warning("account_not_identified", code=error.code, error=error.line)
             return again
         context = self._bot.accounts.context(profile)
-        ensure_plan(context, posts_per_day=self._bot.settings.bot_posts_per_day)
+        settings = self._bot.settings
+        wanted = settings.said("bot_posts_per_day")
+        ensure_plan(context, posts_per_day=wanted, usual=settings.bot_posts_per_day)
         fill_schedule(context)
         self._bot.log.info("profile_ready", handle=profile.handle, mode=profile.mode.value)
         self._foretell(profile)

@@ -107,6 +107,13 @@ class Bot:
         own = () if handle is not None else own_profiles(found, owner)
         return choose(own or [one for one, _ in found], handle=handle, x_user_id=owner)
 
+    def own_profile(self) -> Profile | None:
+        """The profile that the environment's keys serve, as the tables know it; asks nobody."""
+        owner = self.accounts.owner
+        with self.manager.transaction() as tx:
+            found = tx.profiles.with_keys()
+        return choose(own_profiles(found, owner), handle=None, x_user_id=owner)
+
     def announce(self) -> None:
         """Says at start-up what is connected, or what isn't and how to mend it."""
         self.log.info("database_connected", place=self.manager.place, ms=round(self.manager.ping(), 1))

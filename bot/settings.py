@@ -202,6 +202,10 @@ class Settings(SpendingSettings):
         """The keys of `BOT_SECRET_KEY`: the first encrypts, all decrypt."""
         return _parts(self.bot_secret_key.get_secret_value())
 
+    def said(self, name: str) -> Any:
+        """A setting's value; None where nobody set it, and a row's own value holds instead of a default."""
+        return getattr(self, name) if name in self.model_fields_set else None
+
     def require_keys(self) -> None:
         """Refuses to go on without the account's four keys.
 

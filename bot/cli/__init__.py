@@ -13,6 +13,7 @@ from bot.cli.codes import FAILED, WRONG_CALL
 from bot.cli.looking import status, usage, why
 from bot.cli.posting import run_once
 from bot.cli.queueing import approve, edit, queue, reject, schedule
+from bot.cli.setting_up import init
 from bot.cli.steering import pause, reconcile, resume
 from bot.cli.terminal import fail
 from bot.cli.worker import run
@@ -68,6 +69,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "reconcile": reconcile,
     "check": check,
     "doctor": doctor,
+    "init": init,
     "queue": queue,
     "approve": approve,
     "reject": reject,

@@ -6,6 +6,7 @@ import argparse
 import re
 from datetime import datetime
 from typing import Any, NoReturn
+from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from bot import __version__
@@ -60,6 +61,8 @@ def parser() -> _Parser:
         help=f"state what no API shows: {', '.join(ATTESTED)}",
     )
     _about_accounts(commands, placed=placed, shared=shared)
+    what = "set the profile and its plan up, or change them; asks, or takes flags"
+    _about_setting_up(add("init", what, placed))
     _about_queue(commands, picked)
     add("pause", "stop posting until resume", picked).add_argument("--reason", help="shown in status and why")
     add("resume", "let posting go on, and lift blocks that refusals set", picked)
@@ -134,6 +137,27 @@ def _moment(text: str) -> str:
         given = as_given(text, near=("now",))
         raise argparse.ArgumentTypeError(f"{given} is no moment like '2026-12-24 18:00'") from None
     return text
+
+
+def _about_setting_up(made: _Parser) -> None:
+    made.add_argument("--handle", type=_handle, help="the account's handle on X")
+    made.add_argument("--timezone", type=_zone, metavar="ZONE", help="of its slots, like Europe/Berlin")
+    made.add_argument("--mode", choices=[*Mode], help="how far it goes on its own")
+    made.add_argument("--topics", metavar="TOPIC,...", help="what to write about")
+    made.add_argument("--posts-per-day", type=_posts, metavar="N", help="how many its plan wants")
+    made.add_argument(
+        "--user",
+        type=_user,
+        metavar="UUID",
+        help="whose profile it is, by the id they sign in with",
+    )
+
+
+def _user(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("give the id that the person signs in with, a UUID") from None
 
 
 def _about_accounts(

@@ -22,12 +22,18 @@ def zone_of(settings: Settings, profile: Profile | None) -> ZoneInfo:
 
     A profile's row may name none that there is. What was done is shown all the same, in UTC.
     """
-    if profile is None or "bot_timezone" in settings.model_fields_set:
+    if profile is None or settings.said("bot_timezone"):
         return ZoneInfo(settings.bot_timezone)
     try:
         return ZoneInfo(profile.timezone)
     except (KeyError, ValueError, OSError):
         return ZoneInfo("UTC")
+
+
+def _mode_of(settings: Settings, profile: Profile | None) -> Mode:
+    """The mode in force: the environment's where it names one, else the profile's."""
+    said = settings.said("bot_mode")
+    return Mode(said or (profile.mode if profile else settings.bot_mode))
 
 
 def status(settings: Settings, options: argparse.Namespace) -> int:
@@ -41,7 +47,7 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
     with open_bot(settings, sandbox=options.sandbox) as bot:
         profile = bot.known_profile(options.profile)
         report = report_status(
-            bot.manager, bot.limits, profile, now=bot.clock.now(), mode=Mode(settings.bot_mode)
+            bot.manager, bot.limits, profile, now=bot.clock.now(), mode=_mode_of(settings, profile)
         )
     if options.json:
         sys.stdout.write(to_json(status_json(report)) + "\n")

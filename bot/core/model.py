@@ -31,7 +31,8 @@ class Profile:
     """One X account that the bot runs.
 
     `app` is the fingerprint of the X app that its keys belong to, None while that isn't known; keys come
-    and go, and the profile stays the same.
+    and go, and the profile stays the same. `adoptable` says whether the environment's keys may serve it
+    before it has an account: not one that a signed-in person set up.
     """
 
     id: ProfileId
@@ -43,6 +44,7 @@ class Profile:
     paused: bool
     pause_reason: str | None
     app: str | None = field(default=None, compare=False)
+    adoptable: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -56,21 +56,39 @@ def _names(profiles: Sequence[Profile]) -> str:
 
 
 def own_profiles(found: Sequence[tuple[Profile, str | None]], owner: str | None) -> Sequence[Profile]:
-    """The profiles that may be the environment's own: not those with saved keys of another account.
+    """The profiles that may be the environment's own.
+
+    None with saved keys of another account, and none that a signed-in person set up for one that is not
+    known: whoever may sign in would get the environment's account by that.
 
     Args:
         found: profiles with their encrypted keys, where some are saved.
         owner: whose keys the environment holds, where they tell.
     """
-    return [one for one, saved in found if saved is None or (owner is not None and one.x_user_id == owner)]
+    return [
+        one
+        for one, saved in found
+        if (saved is None or (owner is not None and one.x_user_id == owner)) and is_adoptable(one)
+    ]
+
+
+def is_adoptable(profile: Profile) -> bool:
+    """Whether the environment's keys may serve it, if it is their account's or nobody's yet."""
+    return profile.x_user_id is not None or profile.adoptable
 
 
 def require_owner(profile: Profile, owner: str | None) -> None:
     """Refuses to act for a profile with the keys of another account, where the keys tell.
 
     Raises:
-        SettingError: they are another account's.
+        SettingError: they are another account's, or the profile is a person's who never had them.
     """
+    if not is_adoptable(profile):
+        raise SettingError(
+            f"@{profile.handle} was set up by a person who signed in, and has no keys yet",
+            fix="save its own: python -m bot accounts add; or take it over: python -m bot init --user "
+            f"{profile.auth_user_id}",
+        )
     if owner is not None and profile.x_user_id not in {owner, None}:
         raise SettingError(
             f"@{profile.handle} is another account than the one X_ACCESS_TOKEN belongs to",

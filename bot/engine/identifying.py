@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from bot.core.errors import Retryable, ServiceError
 from bot.core.model import Account, Call, CallId, Profile
-from bot.core.profiles import choose, own_profiles, require_owner
+from bot.core.profiles import choose, is_adoptable, own_profiles, require_owner
 from bot.core.spending.limits import Wait
 from bot.core.states import CallState, Mode
 from bot.engine.context import Services
@@ -15,6 +15,8 @@ from bot.engine.spending.paid_reads import state_after
 from bot.ports import Transaction, X
 
 UNNAMED = "dry-run"
+# What a profile is called that was set up without a handle.
+_NAMELESS = frozenset({UNNAMED, "unnamed"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,15 +25,15 @@ class OwnAccount:
 
     Attributes:
         x: asks X with these keys.
-        timezone: the environment's zone, which the profile takes over.
-        mode: the environment's mode, which the profile takes over.
+        timezone: the environment's zone, which the profile takes over; None leaves it its own.
+        mode: the environment's mode, which the profile takes over; None leaves it its own.
         token_user_id: whose keys they are, where the token tells.
         needs_x: whether X may be asked; a dry run does without.
     """
 
     x: X
-    timezone: str
-    mode: str
+    timezone: str | None
+    mode: str | None
     token_user_id: str | None = None
     needs_x: bool = True
 
@@ -57,12 +59,11 @@ def identify(
         profile = (
             _ask_x(services, account, profile) if account.needs_x else _unnamed_profile(services, account)
         )
-    if not keep:
-        return replace(profile, timezone=account.timezone, mode=Mode(account.mode))
-    if profile.timezone != account.timezone or profile.mode.value != account.mode:
+    zone, mode = account.timezone or profile.timezone, Mode(account.mode or profile.mode)
+    if keep and (zone, mode) != (profile.timezone, profile.mode):
         with services.database.transaction() as tx:
-            profile = tx.profiles.configure(profile.id, timezone=account.timezone, mode=account.mode)
-    return profile
+            return tx.profiles.configure(profile.id, timezone=zone, mode=mode)
+    return replace(profile, timezone=zone, mode=mode)
 
 
 def _known_profile(services: Services, owner: str | None, handle: str | None) -> Profile | None:
@@ -85,9 +86,9 @@ def _unnamed_profile(services: Services, own: OwnAccount) -> Profile:
 
 def _profile_of(tx: Transaction, own: OwnAccount, x_user_id: str | None, *, handle: str) -> Profile:
     """The account's profile, made when there is none."""
-    known = next((one for one in tx.profiles.all() if one.x_user_id == x_user_id), None)
+    known = next((one for one in tx.profiles.all() if one.x_user_id == x_user_id and is_adoptable(one)), None)
     return known or tx.profiles.create(
-        handle=handle, x_user_id=x_user_id, timezone=own.timezone, mode=own.mode
+        handle=handle, x_user_id=x_user_id, timezone=own.timezone or "UTC", mode=own.mode or Mode.AUTO
     )
 
 
@@ -99,7 +100,7 @@ def _ask_x(services: Services, own: OwnAccount, profile: Profile | None) -> Prof
         if profile is None:
             profile = _profile_of(tx, own, account.x_user_id, handle=account.username)
         else:
-            handle = account.username if profile.handle == UNNAMED else profile.handle
+            handle = account.username if profile.handle in _NAMELESS else profile.handle
             profile = tx.profiles.bind(profile.id, x_user_id=account.x_user_id, handle=handle)
         tx.ledger.change(call_id, CallState.SETTLED, profile_id=profile.id)
     if profile.handle.removeprefix("@").lower() != account.username.lower():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
+from uuid import UUID
 
 from bot.core.model import (
     KnownPost,
@@ -36,6 +37,18 @@ class Profiles(Protocol):
 
     def create(self, *, handle: str, x_user_id: str | None, timezone: str, mode: str) -> Profile:
         """Adds a profile."""
+        ...
+
+    def finalize(self, payload: Mapping[str, Any], *, auth_user_id: UUID) -> Mapping[str, Any]:
+        """Sets a person's profile and plan up, or changes them: all or nothing; raises SettingError."""
+        ...
+
+    def give(self, profile_id: ProfileId, *, auth_user_id: UUID) -> None:
+        """Makes a profile a person's; raises SettingError where they have another."""
+        ...
+
+    def adopt(self, auth_user_id: UUID) -> Profile:
+        """Lets the environment's keys serve the person's profile."""
         ...
 
     def bind(self, profile_id: ProfileId, *, x_user_id: str, handle: str) -> Profile:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, RowMapping, Uuid, any_, bindparam, delete, insert, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError
 
+from bot.core.errors import SettingError
 from bot.core.model import Plan, PlanId, Profile, ProfileId
 from bot.core.states import Mode, PlanStatus, SlotStatus
 from bot.ports import Config, Profiles
@@ -47,6 +62,54 @@ class ProfileTable(Profiles):
             .returning(*_PROFILE_COLUMNS)
         )
         return _profile(self.connection.execute(statement).mappings().one())
+
+    def finalize(self, payload: Mapping[str, Any], *, auth_user_id: UUID) -> Mapping[str, Any]:
+        """Sets a person's profile and plan up, or changes them, as `finalize_onboarding` does for PostgREST.
+
+        Args:
+            payload: what is wished for; each part has a default.
+            auth_user_id: whose profile it is.
+
+        Returns:
+            Profile, plan and role.
+
+        Raises:
+            SettingError: a field holds what it may not.
+        """
+        self.connection.execute(_SIGN_IN, {"claims": json.dumps({"sub": str(auth_user_id)})})
+        try:
+            with self.connection.begin_nested():
+                asked = self.connection.execute(_FINALIZE, {"payload": dict(payload)})
+                answer: Mapping[str, Any] = asked.scalar_one()
+        except DBAPIError as error:
+            told = getattr(error.orig, "diag", None)
+            if told is None or told.sqlstate != _INVALID:
+                raise
+            raise SettingError(told.message_primary or "", fix=told.message_hint or "") from error
+        return answer
+
+    def give(self, profile_id: ProfileId, *, auth_user_id: UUID) -> None:
+        """Makes a profile a person's.
+
+        Raises:
+            SettingError: they have another.
+        """
+        statement = select(PROFILES.c.handle).where(
+            PROFILES.c.auth_user_id == auth_user_id, PROFILES.c.id != profile_id
+        )
+        other = self.connection.scalar(statement)
+        if other is not None:
+            raise SettingError(
+                f"{auth_user_id} has a profile already, @{other}",
+                fix="remove one of the two, or leave --user out",
+            )
+        self._change(profile_id, auth_user_id=auth_user_id)
+
+    def adopt(self, auth_user_id: UUID) -> Profile:
+        """Lets the environment's keys serve the person's profile."""
+        statement = update(PROFILES).where(PROFILES.c.auth_user_id == auth_user_id).values(adoptable=True)
+        row = self.connection.execute(statement.returning(*_PROFILE_COLUMNS)).mappings().one()
+        return _profile(row)
 
     def bind(self, profile_id: ProfileId, *, x_user_id: str, handle: str) -> Profile:
         """Remembers whose keys serve the profile."""
@@ -150,6 +213,7 @@ _PROFILE_COLUMNS = (
     _COLUMN.paused,
     _COLUMN.pause_reason,
     _COLUMN.app,
+    _COLUMN.adoptable,
 )
 _NAMES = tuple(column.name for column in _PROFILE_COLUMNS)
 # What every tick asks is built once: building a statement takes longer than its answer.
@@ -161,6 +225,10 @@ _SOME_WITH_KEYS = _PROFILES_WITH_KEYS.where(PROFILES.c.id == any_(bindparam("onl
 _ACTIVE_PLAN = select(PLANS).where(
     PLANS.c.profile_id == bindparam("profile_id"), PLANS.c.status == PlanStatus.ACTIVE
 )
+# The function's own word for a field that it refuses.
+_INVALID = "PT422"
+_SIGN_IN = text("SELECT set_config('request.jwt.claims', :claims, true)")
+_FINALIZE = select(func.finalize_onboarding(bindparam("payload", type_=JSONB)))
 _SETTINGS = select(CONFIG.c.key, CONFIG.c.value)
 
 

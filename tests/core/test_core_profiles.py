@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -30,6 +31,19 @@ ALL = (ONE, TWO, UNBOUND)
 
 
 @pytest.mark.parametrize(("handle", "found"), [("one", ONE), ("@ONE", ONE), ("two", TWO), ("@Two", TWO)])
+def test_what_a_signed_in_person_set_up_is_not_the_environments_until_it_is_taken_over() -> None:
+    """Whoever may sign in would get the environment's account by that."""
+    theirs = replace(UNBOUND, adoptable=False)
+    with pytest.raises(SettingError, match="was set up by a person who signed in") as caught:
+        require_owner(theirs, None)
+    assert f"init --user {theirs.auth_user_id}" in caught.value.fix
+    assert own_profiles([(theirs, None), (ONE, None)], None) == [ONE]
+    assert own_profiles([(theirs, None), (UNBOUND, None)], "11") == [UNBOUND]
+    known = replace(theirs, x_user_id="11")
+    require_owner(known, "11")
+    assert own_profiles([(known, None)], "11") == [known]
+
+
 def test_a_profile_is_chosen_by_its_handle_with_or_without_the_sign(handle: str, found: Profile) -> None:
     assert choose(ALL, handle=handle) == found
 

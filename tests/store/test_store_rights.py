@@ -275,8 +275,11 @@ def test_functions_look_for_temporary_tables_last_and_are_the_workers(
 
     assert len(functions) > 4
     assert [one.name for one in functions if one.path != "public, pg_temp"] == []
-    assert [one.name for one in functions if one.definer] == []
-    assert [one.name for one in functions if one.executable] == ["current_auth_user_id()"]
+    # It writes for whoever the verified token names, and for nobody else.
+    assert [one.name for one in functions if one.definer] == ["finalize_onboarding(jsonb)"]
+    assert {one.name for one in functions if one.executable} == (
+        {"current_auth_user_id()", "finalize_onboarding(jsonb)"}
+    )
 
 
 HIJACK = (
@@ -314,6 +317,8 @@ HIJACK = (
         ),
         ("api_calls", "SELECT track_twitter_usage(1, 1)"),
         ("api_calls", "UPDATE public.api_usage_tracking SET tweets_posted = tweets_posted + 1"),
+        ("profiles", "SELECT finalize_onboarding('{}')"),
+        ("plans", "SELECT finalize_onboarding('{}')"),
     ],
 )
 def test_a_function_runs_nothing_of_a_sessions_own_as_somebody_else(

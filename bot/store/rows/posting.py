@@ -51,6 +51,7 @@ PROFILES = Table(
     Column("pause_reason", Text),
     *stamped(),
     Column("app", Text),
+    Column("adoptable", Boolean, nullable=False, server_default=sql_text("true")),
     UniqueConstraint("auth_user_id"),
     UniqueConstraint("x_user_id"),
 )
