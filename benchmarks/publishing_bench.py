@@ -236,6 +236,6 @@ def _contexts(x: LocalX, manager: DatabaseManager, profiles: int, lines: Lines) 
 def _profile(manager: DatabaseManager, handle: str, x_user_id: str) -> Profile:
     with manager.transaction() as tx:
         profile = tx.profiles.create(handle=handle, x_user_id=x_user_id, timezone="UTC", mode="auto")
-        plan = tx.profiles.start_plan(profile.id, posts_per_day=0)
+        plan = tx.plans.start(profile.id, posts_per_day=0)
         tx.connection.execute(update(PLANS).where(PLANS.c.id == plan.id).values(spacing_seconds=0))
     return profile

@@ -163,11 +163,11 @@ def _profile_of(
 
 
 def _plan_of(bot: Bot, tx: Transaction, profile: Profile, posts_per_day: int | None) -> Plan:
-    plan = tx.profiles.active_plan(profile.id)
+    plan = tx.plans.active(profile.id)
     if plan is not None and posts_per_day in {None, plan.posts_per_day}:
         return plan
     wanted = bot.settings.bot_posts_per_day if posts_per_day is None else posts_per_day
-    return tx.profiles.start_plan(profile.id, posts_per_day=wanted)
+    return tx.plans.start(profile.id, posts_per_day=wanted)
 
 
 def _try(bot: Bot, profile: Profile, held: HeldKeys) -> Trial:

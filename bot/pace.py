@@ -110,7 +110,7 @@ class _Pace:
             return
         now = self._bot.clock.now()
         with self._bot.manager.transaction() as tx:
-            plan = tx.profiles.active_plan(profile.id)
+            plan = tx.plans.active(profile.id)
             # A plan that wants posts of its own is one that the worker has yet to replace.
             if plan is None or plan.posts_per_day:
                 return

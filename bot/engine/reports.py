@@ -132,7 +132,7 @@ def report_status(
 
 def _with_rows(tx: Transaction, report: StatusReport, profile: Profile) -> StatusReport:
     """The report with what the profile's rows say."""
-    plan = tx.profiles.active_plan(profile.id)
+    plan = tx.plans.active(profile.id)
     week = report.as_of + timedelta(days=8)
     coming = tx.slots.upcoming(profile.id, after=report.as_of, before=week, limit=1)
     decisions = tx.decisions.last(profile.id, limit=1)

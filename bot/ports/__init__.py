@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.ports.posting import Profiles, Sending, Slots, Tweets
+from bot.ports.posting import Plans, Profiles, Sending, Slots, Tweets
 from bot.ports.running import Config, Credentials, Decisions, DueWork, Leases, Workers
 from bot.ports.services import Clock, Sources, Writer, X
 from bot.ports.spending import Ledger, Rates
@@ -17,6 +17,7 @@ __all__ = [
     "DueWork",
     "Leases",
     "Ledger",
+    "Plans",
     "Profiles",
     "Rates",
     "Sending",

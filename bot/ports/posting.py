@@ -25,7 +25,7 @@ from bot.core.states import TweetStatus
 
 
 class Profiles(Protocol):
-    """Accounts and their plans."""
+    """Accounts."""
 
     def all(self) -> Sequence[Profile]:
         """Every profile, oldest first."""
@@ -67,11 +67,15 @@ class Profiles(Protocol):
         """Stops or resumes posting."""
         ...
 
-    def active_plan(self, profile_id: ProfileId) -> Plan | None:
+
+class Plans(Protocol):
+    """What profiles post about, and how often."""
+
+    def active(self, profile_id: ProfileId) -> Plan | None:
         """The one plan that fills slots."""
         ...
 
-    def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
+    def start(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
         """Makes a new plan the active one; future slots of the old one go."""
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from bot.ports.posting import Profiles, Sending, Slots, Tweets
+from bot.ports.posting import Plans, Profiles, Sending, Slots, Tweets
 from bot.ports.running import Config, Credentials, Decisions, DueWork, Leases, Workers
 from bot.ports.spending import Ledger, Rates
 
@@ -15,6 +15,8 @@ class Transaction(Protocol):
 
     @property
     def profiles(self) -> Profiles: ...  # noqa: D102 - named by its type
+    @property
+    def plans(self) -> Plans: ...  # noqa: D102 - named by its type
     @property
     def slots(self) -> Slots: ...  # noqa: D102 - named by its type
     @property

@@ -25,7 +25,7 @@ from bot.core.posting.snowflakes import ASKED
 from bot.core.states import Mode, Origin, PlanStatus, SlotStatus, TweetStatus
 from bot.store.constants import with_constants
 from bot.store.leases import acquiring
-from bot.store.profiles import as_plan
+from bot.store.plans import as_plan
 from bot.store.rows.base import Moment
 from bot.store.rows.posting import PLANS, PROFILES, SLOTS, TWEETS
 from bot.store.tweet_rows import TWEET_COLUMNS, as_tweet

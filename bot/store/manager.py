@@ -21,6 +21,7 @@ from bot.store.due_work import DueWorkTable
 from bot.store.leases import LeaseTable
 from bot.store.ledger import LedgerTable
 from bot.store.odd_rows import odd_rows_named
+from bot.store.plans import PlanTable
 from bot.store.profiles import ConfigTable, ProfileTable
 from bot.store.rates import RateTable
 from bot.store.sending import SendingTable
@@ -40,8 +41,13 @@ class StoreTransaction(Transaction):
 
     @cached_property
     def profiles(self) -> ProfileTable:
-        """Accounts and their plans."""
+        """Accounts."""
         return ProfileTable(self.connection)
+
+    @cached_property
+    def plans(self) -> PlanTable:
+        """What they post about, and how often."""
+        return PlanTable(self.connection)
 
     @cached_property
     def slots(self) -> SlotTable:

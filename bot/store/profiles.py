@@ -1,11 +1,10 @@
-"""Profiles, plans and run-time settings."""
+"""Profiles and run-time settings."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +14,6 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
-    delete,
     func,
     insert,
     select,
@@ -27,16 +25,16 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 
 from bot.core.errors import SettingError
-from bot.core.model import Plan, PlanId, Profile, ProfileId
-from bot.core.states import Mode, PlanStatus, SlotStatus
+from bot.core.model import Profile, ProfileId
+from bot.core.states import Mode
 from bot.ports import Config, Profiles
 from bot.store.rows.access import CREDENTIALS
-from bot.store.rows.posting import CONFIG, PLANS, PROFILES, SLOTS
+from bot.store.rows.posting import CONFIG, PROFILES
 
 
 @dataclass(frozen=True)
 class ProfileTable(Profiles):
-    """`profiles` and `plans`."""
+    """`profiles`."""
 
     connection: Connection
 
@@ -130,38 +128,6 @@ class ProfileTable(Profiles):
         """Stops or resumes posting."""
         return self._change(profile_id, paused=paused, pause_reason=reason)
 
-    def active_plan(self, profile_id: ProfileId) -> Plan | None:
-        """The one plan that fills slots."""
-        row = self.connection.execute(_ACTIVE_PLAN, {"profile_id": profile_id}).mappings().one_or_none()
-        return None if row is None else as_plan(row)
-
-    def start_plan(self, profile_id: ProfileId, *, posts_per_day: int) -> Plan:
-        """Makes a new plan the active one; future slots of the old one go.
-
-        Everything but the number of posts carries over from the plan before.
-        """
-        before = (
-            self.connection.execute(
-                update(PLANS)
-                .where(PLANS.c.profile_id == profile_id, PLANS.c.status == PlanStatus.ACTIVE)
-                .values(status=PlanStatus.ARCHIVED)
-                .returning(PLANS)
-            )
-            .mappings()
-            .one_or_none()
-        )
-        carried: dict[str, Any] = {}
-        if before is not None:
-            carried = {name: before[name] for name in _CARRIED}
-            self.connection.execute(
-                delete(SLOTS).where(SLOTS.c.plan_id == before["id"], SLOTS.c.status == SlotStatus.PLANNED)
-            )
-        values = carried | {"posts_per_day": posts_per_day}
-        row = self.connection.execute(
-            insert(PLANS).values(profile_id=profile_id, status=PlanStatus.ACTIVE, **values).returning(PLANS)
-        )
-        return as_plan(row.mappings().one())
-
     def _change(self, profile_id: ProfileId, **values: Any) -> Profile:
         statement = (
             update(PROFILES).where(PROFILES.c.id == profile_id).values(**values).returning(*_PROFILE_COLUMNS)
@@ -193,15 +159,6 @@ class ConfigTable(Config):
         )
 
 
-_CARRIED = (
-    "topics",
-    "day_starts",
-    "day_ends",
-    "late_policy",
-    "late_tolerance_seconds",
-    "spacing_seconds",
-    "include_links",
-)
 _COLUMN = PROFILES.c
 _PROFILE_COLUMNS = (
     _COLUMN.id,
@@ -222,9 +179,6 @@ _PROFILES_WITH_KEYS = _PROFILES.add_columns(CREDENTIALS.c.encrypted_keys).outerj
     PROFILES, CREDENTIALS, CREDENTIALS.c.profile_id == PROFILES.c.id
 )
 _SOME_WITH_KEYS = _PROFILES_WITH_KEYS.where(PROFILES.c.id == any_(bindparam("only", type_=ARRAY(Uuid))))
-_ACTIVE_PLAN = select(PLANS).where(
-    PLANS.c.profile_id == bindparam("profile_id"), PLANS.c.status == PlanStatus.ACTIVE
-)
 # The function's own word for a field that it refuses.
 _INVALID = "PT422"
 _SIGN_IN = text("SELECT set_config('request.jwt.claims', :claims, true)")
@@ -234,20 +188,3 @@ _SETTINGS = select(CONFIG.c.key, CONFIG.c.value)
 
 def _profile(row: RowMapping) -> Profile:
     return Profile(**row)
-
-
-def as_plan(row: Mapping[Any, Any]) -> Plan:
-    """A row of `plans` as a plan."""
-    return Plan(
-        id=PlanId(row["id"]),
-        profile_id=ProfileId(row["profile_id"]),
-        status=row["status"],
-        posts_per_day=row["posts_per_day"],
-        topics=tuple(row["topics"]),
-        day_starts=row["day_starts"],
-        day_ends=row["day_ends"],
-        late_policy=row["late_policy"],
-        late_tolerance=timedelta(seconds=row["late_tolerance_seconds"]),
-        spacing=timedelta(seconds=row["spacing_seconds"]),
-        include_links=row["include_links"],
-    )

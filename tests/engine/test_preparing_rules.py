@@ -30,7 +30,7 @@ MODEL = ModelUsage(model="gpt-5-mini", input_tokens=1000, output_tokens=100)
 
 def write(world: World, topic: str | None = None) -> Tweet | Outcome:
     with world.manager.transaction() as tx:
-        plan = tx.profiles.active_plan(world.profile_id)
+        plan = tx.plans.active(world.profile_id)
     return write_draft(world.context, Brief(plan=plan, topic=topic))
 
 

@@ -48,7 +48,7 @@ class Town(World):
                 made = tx.profiles.create(
                     handle=f"tester{number}", x_user_id=str(number), timezone="UTC", mode="auto"
                 )
-                tx.profiles.start_plan(made.id, posts_per_day=0)
+                tx.plans.start(made.id, posts_per_day=0)
                 self.xs[made.id] = ScriptedX(self.clock, x_user_id=str(number), first_id=number * 1_000_000)
             tx.connection.execute(sql("UPDATE plans SET spacing_seconds = 0"))
 

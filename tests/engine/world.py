@@ -291,7 +291,7 @@ class World:
                     sql(f"TRUNCATE {table} CASCADE" if "usage" in table else f"DELETE FROM {table}")
                 )
             made = tx.profiles.create(handle="tester", x_user_id="1", timezone="UTC", mode="auto")
-            tx.profiles.start_plan(made.id, posts_per_day=0)
+            tx.plans.start(made.id, posts_per_day=0)
             tx.connection.execute(sql("UPDATE plans SET spacing_seconds = 0"))
         self.profile_id = made.id
         self.engine = self.new_engine()

@@ -149,7 +149,7 @@ def ledger_sums(connection: Connection) -> Mapping[tuple[date, str], Amounts]:
 def one_row_everywhere(tx: StoreTransaction, handle: str) -> ProfileId:
     """A profile with at least one row in every table that belongs to a profile."""
     profile = tx.profiles.create(handle=handle, x_user_id=None, timezone="UTC", mode="auto")
-    plan = tx.profiles.start_plan(profile.id, posts_per_day=2)
+    plan = tx.plans.start(profile.id, posts_per_day=2)
     tx.slots.add(profile.id, plan, [a_wish(NOW + HOUR)])
     tweet = tx.tweets.add(a_tweet(profile.id))
     tx.ledger.reserve(a_call(profile.id))

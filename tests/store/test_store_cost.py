@@ -53,7 +53,7 @@ def old(postgres_url: URL, template: str) -> Iterator[tuple[DatabaseManager, Pro
     manager = DatabaseManager(url)
     with manager.transaction() as tx:
         profile = tx.profiles.create(handle="ada", x_user_id="1", timezone="UTC", mode="auto")
-        plan = tx.profiles.start_plan(profile.id, posts_per_day=4)
+        plan = tx.plans.start(profile.id, posts_per_day=4)
     with manager.transaction() as tx:
         past = PAST.format(
             profile=profile.id, plan=plan.id, end=NOW - 40 * DAY, many=HISTORY, endpoint=CREATE_POST
@@ -92,7 +92,7 @@ LOOKS: dict[str, Look] = {
     "upcoming": lambda tx, p, _: tx.slots.upcoming(p.id, after=NOW, before=NOW + DAY),
     "planned days": lambda tx, p, plan: tx.slots.planned_days(p.id, plan, since=NOW.date()),
     "planned days of a new plan": lambda tx, p, _: tx.slots.planned_days(
-        p.id, tx.profiles.start_plan(p.id, posts_per_day=0), since=NOW.date()
+        p.id, tx.plans.start(p.id, posts_per_day=0), since=NOW.date()
     ),
     "add slots": lambda tx, p, plan: tx.slots.add(p.id, plan, [a_wish(NOW + 3 * DAY)]),
     "open": lambda tx, p, _: tx.tweets.open(p.id),
@@ -110,7 +110,7 @@ LOOKS: dict[str, Look] = {
         p.id, limit=1, kinds=("audit",)
     ),
     "record a decision": lambda tx, p, _: tx.decisions.record(a_decision(p.id, at=NOW, reason="another")),
-    "active plan": lambda tx, p, _: tx.profiles.active_plan(p.id),
+    "active plan": lambda tx, p, _: tx.plans.active(p.id),
     "due work": lambda tx, p, _: tx.due_work.find(
         holder="w", own=[p.id], ahead=AHEAD, changed_since=NOW - DAY
     ),

@@ -29,7 +29,7 @@ def recorded(
 
 def test_a_decision_comes_back_as_it_was(manager: DatabaseManager, profile: Profile) -> None:
     with manager.transaction() as tx:
-        plan = tx.profiles.start_plan(profile.id, posts_per_day=1)
+        plan = tx.plans.start(profile.id, posts_per_day=1)
         tx.slots.add(profile.id, plan, [a_wish(NOW)])
         (slot,) = tx.slots.overdue(profile.id, now=NOW)
         tweet = tx.tweets.add(a_tweet(profile.id, slot_id=slot.id))

@@ -26,7 +26,7 @@ LATER = NOW + 100 * DAY
 @pytest.fixture
 def plan(manager: DatabaseManager, profile: Profile) -> Plan:
     with manager.transaction() as tx:
-        return tx.profiles.start_plan(profile.id, posts_per_day=4)
+        return tx.plans.start(profile.id, posts_per_day=4)
 
 
 def due(

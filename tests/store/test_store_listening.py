@@ -38,7 +38,7 @@ Change = Callable[[StoreTransaction, Profile], object]
 
 
 def _plan(tx: StoreTransaction, profile: Profile) -> None:
-    plan = tx.profiles.start_plan(profile.id, posts_per_day=3)
+    plan = tx.plans.start(profile.id, posts_per_day=3)
     tx.slots.add(profile.id, plan, [a_wish(NOW + HOUR)])
 
 
@@ -68,7 +68,7 @@ SLEEPS: dict[str, Change] = {
 def under_way(manager: DatabaseManager, profile: Profile) -> None:
     """A slot that is claimed, one tweet that is being sent, and one that waits."""
     with manager.transaction() as tx:
-        plan = tx.profiles.start_plan(profile.id, posts_per_day=4)
+        plan = tx.plans.start(profile.id, posts_per_day=4)
         tx.slots.add(profile.id, plan, [a_wish(NOW)])
         move(tx, tx.slots.overdue(profile.id, now=NOW)[0].id, SlotStatus.CLAIMED)
         tx.tweets.add(a_tweet(profile.id, status=TweetStatus.PUBLISHING, intent_at=NOW))

@@ -354,7 +354,7 @@ def test_a_role_that_owns_nothing_works_with_grants_and_bypassrls(
 def test_down_to_base_works_with_rows_in_the_tables(manager: DatabaseManager, database_url: URL) -> None:
     with manager.transaction() as tx:
         profile = tx.profiles.create(handle="ada", x_user_id=None, timezone="UTC", mode="auto")
-        tx.profiles.start_plan(profile.id, posts_per_day=4)
+        tx.plans.start(profile.id, posts_per_day=4)
         tx.connection.execute(text("SELECT track_twitter_usage(2, 10)"))
 
     downgrade(manager, "base")

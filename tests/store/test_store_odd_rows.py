@@ -28,7 +28,7 @@ COLUMNS = [
 def rows(manager: DatabaseManager, profile: Profile) -> DatabaseManager:
     """A row in each table that is weighed."""
     with manager.transaction() as tx:
-        plan = tx.profiles.start_plan(profile.id, posts_per_day=1)
+        plan = tx.plans.start(profile.id, posts_per_day=1)
         tx.slots.add(profile.id, plan, [a_wish(NOW)])
         tx.ledger.reserve(a_call(profile.id))
         tx.rates.saw(profile.id, CREATE_POST, [a_window()], now=NOW)

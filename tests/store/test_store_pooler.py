@@ -128,7 +128,7 @@ if PGBOUNCER:
     def test_everything_the_data_layer_does_works_through_it(pooled: DatabaseManager) -> None:
         with pooled.transaction() as tx:
             profile_id = one_row_everywhere(tx, "ada")
-            plan = tx.profiles.start_plan(profile_id, posts_per_day=2)
+            plan = tx.plans.start(profile_id, posts_per_day=2)
             tx.connection.execute(text("SELECT track_twitter_usage(2, 10)"))
         for round_ in range(12):
             now = NOW + round_ * HOUR

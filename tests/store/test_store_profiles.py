@@ -53,13 +53,13 @@ def test_a_mode_is_kept(manager: DatabaseManager, mode: str) -> None:
 
 def test_a_profile_without_a_plan_has_no_active_one(manager: DatabaseManager, profile: Profile) -> None:
     with manager.transaction() as tx:
-        assert tx.profiles.active_plan(profile.id) is None
+        assert tx.plans.active(profile.id) is None
 
 
 def test_a_first_plan_has_the_tables_defaults(manager: DatabaseManager, profile: Profile) -> None:
     with manager.transaction() as tx:
-        plan = tx.profiles.start_plan(profile.id, posts_per_day=3)
-        assert tx.profiles.active_plan(profile.id) == plan
+        plan = tx.plans.start(profile.id, posts_per_day=3)
+        assert tx.plans.active(profile.id) == plan
 
     assert (plan.status, plan.posts_per_day, plan.topics) == (PlanStatus.ACTIVE, 3, ())
     assert (plan.day_starts, plan.day_ends) == (time(8), time(22))
@@ -71,7 +71,7 @@ def test_a_new_plan_archives_the_old_one_and_takes_over_all_but_the_number_of_po
     manager: DatabaseManager, profile: Profile
 ) -> None:
     with manager.transaction() as tx:
-        old = tx.profiles.start_plan(profile.id, posts_per_day=3)
+        old = tx.plans.start(profile.id, posts_per_day=3)
         tx.connection.execute(
             text(
                 "UPDATE plans SET topics = '[\"tides\", \"mills\"]', day_starts = '06:30', "
@@ -79,9 +79,9 @@ def test_a_new_plan_archives_the_old_one_and_takes_over_all_but_the_number_of_po
                 "spacing_seconds = 90, include_links = true"
             )
         )
-        new = tx.profiles.start_plan(profile.id, posts_per_day=7)
+        new = tx.plans.start(profile.id, posts_per_day=7)
         states = {row.id: row.status for row in tx.connection.execute(text("SELECT id, status FROM plans"))}
-        assert tx.profiles.active_plan(profile.id) == new
+        assert tx.plans.active(profile.id) == new
 
     assert states == {old.id: "archived", new.id: "active"}
     assert new.posts_per_day == 7
@@ -94,8 +94,8 @@ def test_a_new_plan_removes_only_what_the_old_one_still_planned(
     manager: DatabaseManager, profile: Profile, neighbour: Profile
 ) -> None:
     with manager.transaction() as tx:
-        old = tx.profiles.start_plan(profile.id, posts_per_day=3)
-        theirs = tx.profiles.start_plan(neighbour.id, posts_per_day=3)
+        old = tx.plans.start(profile.id, posts_per_day=3)
+        theirs = tx.plans.start(neighbour.id, posts_per_day=3)
         tx.slots.add(neighbour.id, theirs, [a_wish(NOW)])
         tx.slots.add(profile.id, old, [a_wish(NOW + n * HOUR) for n in range(len(SlotStatus))])
         slots = tx.slots.upcoming(profile.id, after=NOW - HOUR, before=NOW + 24 * HOUR)
@@ -104,7 +104,7 @@ def test_a_new_plan_removes_only_what_the_old_one_still_planned(
                 text("UPDATE posting_schedule SET status = CAST(:status AS slot_status) WHERE id = :id"),
                 {"status": status.value, "id": slot.id},
             )
-        tx.profiles.start_plan(profile.id, posts_per_day=1)
+        tx.plans.start(profile.id, posts_per_day=1)
         left = set(
             tx.connection.scalars(
                 text("SELECT status::text FROM posting_schedule WHERE profile_id = :id"), {"id": profile.id}
@@ -118,7 +118,7 @@ def test_a_new_plan_removes_only_what_the_old_one_still_planned(
 @pytest.mark.parametrize("number", [-1, 101])
 def test_a_plan_has_0_to_100_posts_a_day(manager: DatabaseManager, profile: Profile, number: int) -> None:
     with pytest.raises(IntegrityError, match="ck_plans_posts_per_day"), manager.transaction() as tx:
-        tx.profiles.start_plan(profile.id, posts_per_day=number)
+        tx.plans.start(profile.id, posts_per_day=number)
 
 
 @pytest.mark.parametrize("value", [True, 0, "text", ["a", 1], {"cap": {"posts": 3}}, 1.5])

@@ -28,7 +28,7 @@ def _everything_is_granted(request: pytest.FixtureRequest, manager: DatabaseMana
 
 
 def a_slot(tx: StoreTransaction, profile: Profile) -> Slot:
-    plan = tx.profiles.start_plan(profile.id, posts_per_day=1)
+    plan = tx.plans.start(profile.id, posts_per_day=1)
     tx.slots.add(profile.id, plan, [a_wish(NOW)])
     (slot,) = tx.slots.overdue(profile.id, now=NOW)
     return slot

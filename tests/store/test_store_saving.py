@@ -27,7 +27,7 @@ SLOT_PAIRS = list(product(SlotStatus, SlotStatus))
 @pytest.fixture
 def plan(manager: DatabaseManager, profile: Profile) -> Plan:
     with manager.transaction() as tx:
-        return tx.profiles.start_plan(profile.id, posts_per_day=4)
+        return tx.plans.start(profile.id, posts_per_day=4)
 
 
 def a_row(tx: StoreTransaction, profile: Profile, status: TweetStatus, **values: Any) -> Tweet:

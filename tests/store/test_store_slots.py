@@ -17,7 +17,7 @@ from tests.store.rows import DAY, HOUR, NOW, a_wish, move
 @pytest.fixture
 def plan(manager: DatabaseManager, profile: Profile) -> Plan:
     with manager.transaction() as tx:
-        return tx.profiles.start_plan(profile.id, posts_per_day=4)
+        return tx.plans.start(profile.id, posts_per_day=4)
 
 
 def slots_at(tx: StoreTransaction, plan: Plan, *moments: datetime) -> list[Slot]:
@@ -76,7 +76,7 @@ def test_two_profiles_may_post_at_the_same_moment(
     manager: DatabaseManager, plan: Plan, neighbour: Profile
 ) -> None:
     with manager.transaction() as tx:
-        other = tx.profiles.start_plan(neighbour.id, posts_per_day=4)
+        other = tx.plans.start(neighbour.id, posts_per_day=4)
         assert tx.slots.add(plan.profile_id, plan, [a_wish(NOW)]) == 1
         assert tx.slots.add(neighbour.id, other, [a_wish(NOW)]) == 1
         assert [slot.profile_id for slot in tx.slots.overdue(neighbour.id, now=NOW)] == [neighbour.id]
@@ -134,5 +134,5 @@ def test_planned_days_are_those_this_plan_has_filled(manager: DatabaseManager, p
             (NOW + 2 * DAY).date(),
         }
 
-        newer = tx.profiles.start_plan(plan.profile_id, posts_per_day=2)
+        newer = tx.plans.start(plan.profile_id, posts_per_day=2)
         assert tx.slots.planned_days(plan.profile_id, newer, since=NOW.date()) == set()

@@ -93,7 +93,7 @@ def test_a_promised_table_has_its_columns_and_unique_constraints(
 
 def test_a_profile_has_at_most_one_active_plan(manager: DatabaseManager, profile: Profile) -> None:
     with manager.transaction() as tx:
-        tx.profiles.start_plan(profile.id, posts_per_day=4)
+        tx.plans.start(profile.id, posts_per_day=4)
 
     another = text("INSERT INTO plans (profile_id, status) VALUES (:profile, CAST(:status AS plan_status))")
     with manager.transaction() as tx:
@@ -107,11 +107,11 @@ def test_two_profiles_each_have_an_active_plan(
     manager: DatabaseManager, profile: Profile, neighbour: Profile
 ) -> None:
     with manager.transaction() as tx:
-        tx.profiles.start_plan(profile.id, posts_per_day=1)
-        tx.profiles.start_plan(neighbour.id, posts_per_day=2)
+        tx.plans.start(profile.id, posts_per_day=1)
+        tx.plans.start(neighbour.id, posts_per_day=2)
 
     with manager.transaction() as tx:
-        plans = [tx.profiles.active_plan(one.id) for one in (profile, neighbour)]
+        plans = [tx.plans.active(one.id) for one in (profile, neighbour)]
     assert [plan.posts_per_day for plan in plans if plan] == [1, 2]
 
 
@@ -179,7 +179,7 @@ def test_a_moment_comes_back_in_utc_whatever_the_session_and_the_writer_say(
     local = NOW.astimezone(timezone(timedelta(hours=5, minutes=45)))
     with manager.transaction() as tx:
         tx.connection.execute(text(f"SET LOCAL TimeZone = '{zone}'"))
-        plan = tx.profiles.start_plan(profile.id, posts_per_day=1)
+        plan = tx.plans.start(profile.id, posts_per_day=1)
         tx.slots.add(profile.id, plan, [a_wish(local)])
         (slot,) = tx.slots.upcoming(profile.id, after=NOW - HOUR, before=NOW)
         created = tx.connection.scalar(select(PROFILES.c.created_at))

@@ -30,7 +30,7 @@ def with_any_status(profile: Profile, status: TweetStatus, **values: Any) -> Any
 
 
 def an_expired_slot(tx: StoreTransaction, profile: Profile, *, policy: str = "move", hour: int = 1) -> Any:
-    plan = tx.profiles.active_plan(profile.id) or tx.profiles.start_plan(profile.id, posts_per_day=4)
+    plan = tx.plans.active(profile.id) or tx.plans.start(profile.id, posts_per_day=4)
     tx.connection.execute(
         text("UPDATE plans SET late_policy = CAST(:policy AS late_policy) WHERE id = :id"),
         {"policy": policy, "id": plan.id},

@@ -47,7 +47,7 @@ def prepare_next(context: ProfileContext) -> Tweet | None:
 def _claim_slot(context: ProfileContext) -> tuple[Plan | None, Slot] | None:
     now, settings = context.clock.now(), context.settings
     with context.database.transaction() as tx:
-        plan = tx.profiles.active_plan(context.profile.id)
+        plan = tx.plans.active(context.profile.id)
         oldest = now - tolerance(plan)
         slot = tx.slots.to_write(context.profile.id, after=oldest, before=now + settings.prepare_ahead)
         if slot is None or not tx.slots.claim_writing(slot.id, by=settings.holder, span=settings.write_time):

@@ -22,11 +22,11 @@ def ensure_plan(context: ProfileContext, *, posts_per_day: int | None, usual: in
     with context.database.transaction() as tx:
         # Two workers that start at once must not both find none.
         tx.ledger.lock()
-        plan = tx.profiles.active_plan(context.profile.id)
+        plan = tx.plans.active(context.profile.id)
         if plan is not None and posts_per_day in {None, plan.posts_per_day}:
             return plan
         wanted = usual if posts_per_day is None else posts_per_day
-        started = tx.profiles.start_plan(context.profile.id, posts_per_day=wanted)
+        started = tx.plans.start(context.profile.id, posts_per_day=wanted)
         context.log.info("plan_started", profile=context.profile.handle, posts_per_day=wanted)
         return started
 
@@ -35,7 +35,7 @@ def fill_schedule(context: ProfileContext) -> int:
     """Adds the slots of days that are not planned yet; never one in the past."""
     with context.database.transaction() as tx:
         now = context.clock.now()
-        plan = tx.profiles.active_plan(context.profile.id)
+        plan = tx.plans.active(context.profile.id)
         if plan is None:
             return 0
         added = _add_days(context, tx, plan, now)

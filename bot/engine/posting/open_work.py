@@ -51,7 +51,7 @@ def gather(context: ProfileContext) -> OpenWork:
     """Reads what is open, in one transaction."""
     with context.database.transaction() as tx:
         now = context.clock.now()
-        plan = tx.profiles.active_plan(context.profile.id)
+        plan = tx.plans.active(context.profile.id)
         claimed = tx.slots.claimed(context.profile.id)
         on_their_way = {slot.id for slot in claimed}
         coming = tx.slots.upcoming(context.profile.id, after=now, before=now + timedelta(days=7), limit=1)

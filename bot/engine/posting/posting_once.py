@@ -94,7 +94,7 @@ class _Fulfilment:
             if self.wish.posts:
                 return take_posts(self.context, self.wish.posts, topic=self.wish.topic)
             with self.context.database.transaction() as tx:
-                plan = tx.profiles.active_plan(self.context.profile.id)
+                plan = tx.plans.active(self.context.profile.id)
             return write_draft(self.context, Brief(plan=plan, topic=self.wish.topic))
 
     def _carry_on(self, tweet: Tweet, obstacle: Outcome | None) -> Outcome:

@@ -70,7 +70,7 @@ class LimitsAgent:
 
     def limits(self, tx: Transaction, profile_id: ProfileId | None) -> Limits:
         """The caps in force for a profile, with what its plan would spend."""
-        return self.limits_with(tx, tx.profiles.active_plan(profile_id) if profile_id else None)
+        return self.limits_with(tx, tx.plans.active(profile_id) if profile_id else None)
 
     def limits_with(self, tx: Transaction, plan: Plan | None) -> Limits:
         """The caps in force for a profile with this plan, and what the plan would spend."""
