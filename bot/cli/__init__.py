@@ -11,6 +11,7 @@ from bot.cli.arguments import parser
 from bot.cli.checking import check, doctor
 from bot.cli.codes import FAILED, WRONG_CALL
 from bot.cli.looking import status, usage, why
+from bot.cli.planning import plan
 from bot.cli.posting import run_once
 from bot.cli.queueing import approve, edit, queue, reject, schedule
 from bot.cli.setting_up import init
@@ -70,6 +71,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "check": check,
     "doctor": doctor,
     "init": init,
+    "plan": plan,
     "queue": queue,
     "approve": approve,
     "reject": reject,

@@ -12,6 +12,7 @@ from bot.core.model import (
     Lease,
     Made,
     Plan,
+    PlanId,
     Profile,
     ProfileId,
     Ready,
@@ -71,6 +72,18 @@ class Profiles(Protocol):
 class Plans(Protocol):
     """What profiles post about, and how often."""
 
+    def all(self, profile_id: ProfileId) -> Sequence[Plan]:
+        """Every plan of a profile: the active one first, then drafts, then archived ones, newest first."""
+        ...
+
+    def add(self, plan: Plan) -> Plan:
+        """Adds a row."""
+        ...
+
+    def save(self, plan: Plan) -> Plan:
+        """Writes a row's next state; the active one is archived before another becomes so."""
+        ...
+
     def active(self, profile_id: ProfileId) -> Plan | None:
         """The one plan that fills slots."""
         ...
@@ -79,16 +92,20 @@ class Plans(Protocol):
         """Makes a new plan the active one; future slots of the old one go."""
         ...
 
+    def planned_days(self, profile_id: ProfileId, plan: Plan, *, since: date) -> Collection[date]:
+        """Days from one on for which the plan has slots that are still to come."""
+        ...
+
+    def forget_planned(self, plan_id: PlanId, *, after: datetime) -> int:
+        """Deletes a plan's slots that are still to come; returns how many."""
+        ...
+
 
 class Slots(Protocol):
     """The posting schedule."""
 
     def add(self, profile_id: ProfileId, plan: Plan, wishes: Sequence[SlotWish]) -> int:
         """Adds wishes that are not there yet; returns how many."""
-        ...
-
-    def planned_days(self, profile_id: ProfileId, plan: Plan, *, since: date) -> Collection[date]:
-        """Days from one on that the plan has filled."""
         ...
 
     def overdue(self, profile_id: ProfileId, *, now: datetime) -> Sequence[Slot]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -62,17 +62,6 @@ class SlotTable(Slots):
         )
         added = self.connection.execute(statement.on_conflict_do_nothing().returning(SLOTS.c.id))
         return len(added.all())
-
-    def planned_days(self, profile_id: ProfileId, plan: Plan, *, since: date) -> Collection[date]:
-        """Wall-clock days from one on that the plan has filled."""
-        statement = (
-            select(SLOTS.c.local_date)
-            .where(SLOTS.c.profile_id == profile_id, SLOTS.c.plan_id == plan.id, SLOTS.c.local_date >= since)
-            .order_by(SLOTS.c.local_date.desc())
-            .distinct()
-            .limit(_DAYS_TO_LOOK_AT)
-        )
-        return {day for day in self.connection.scalars(statement) if day is not None}
 
     def overdue(self, profile_id: ProfileId, *, now: datetime) -> Sequence[Slot]:
         """Planned slots whose moment has come, oldest first."""
@@ -196,7 +185,6 @@ class SlotTable(Slots):
 
 
 _TAKEN = {"message": "there is a slot at that very moment", "fix": "take another minute"}
-_DAYS_TO_LOOK_AT = 60
 _SLOTS_AT_ONCE = 500
 # The table's own columns: results of mapped attributes are looked up at several times the price.
 _COLUMN = SLOTS.c

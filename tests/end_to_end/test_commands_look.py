@@ -17,7 +17,7 @@ from tests.support.processes import BotProcess
 
 COMMANDS = (
     *("run", "run-once", "status", "usage", "why", "reconcile", "check", "doctor", "pause", "resume"),
-    *("queue", "approve", "reject", "edit", "schedule", "init"),
+    *("queue", "approve", "reject", "edit", "schedule", "init", "plan"),
 )
 
 

@@ -90,8 +90,8 @@ LOOKS: dict[str, Look] = {
     "overdue": lambda tx, p, _: tx.slots.overdue(p.id, now=NOW),
     "claimed": lambda tx, p, _: tx.slots.claimed(p.id),
     "upcoming": lambda tx, p, _: tx.slots.upcoming(p.id, after=NOW, before=NOW + DAY),
-    "planned days": lambda tx, p, plan: tx.slots.planned_days(p.id, plan, since=NOW.date()),
-    "planned days of a new plan": lambda tx, p, _: tx.slots.planned_days(
+    "planned days": lambda tx, p, plan: tx.plans.planned_days(p.id, plan, since=NOW.date()),
+    "planned days of a new plan": lambda tx, p, _: tx.plans.planned_days(
         p.id, tx.plans.start(p.id, posts_per_day=0), since=NOW.date()
     ),
     "add slots": lambda tx, p, plan: tx.slots.add(p.id, plan, [a_wish(NOW + 3 * DAY)]),

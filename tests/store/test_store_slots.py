@@ -129,10 +129,10 @@ def test_planned_days_are_those_this_plan_has_filled(manager: DatabaseManager, p
         slots_at(tx, plan, NOW, NOW + HOUR, NOW + 2 * DAY)
         first, *_ = tx.slots.overdue(plan.profile_id, now=NOW)
         move(tx, first.id, SlotStatus.EXPIRED)
-        assert tx.slots.planned_days(plan.profile_id, plan, since=NOW.date()) == {
+        assert tx.plans.planned_days(plan.profile_id, plan, since=NOW.date()) == {
             NOW.date(),
             (NOW + 2 * DAY).date(),
         }
 
         newer = tx.plans.start(plan.profile_id, posts_per_day=2)
-        assert tx.slots.planned_days(plan.profile_id, newer, since=NOW.date()) == set()
+        assert tx.plans.planned_days(plan.profile_id, newer, since=NOW.date()) == set()

@@ -38,7 +38,8 @@ def fill_schedule(context: ProfileContext) -> int:
         plan = tx.plans.active(context.profile.id)
         if plan is None:
             return 0
-        added = _add_days(context, tx, plan, now)
+        days = context.settings.plan_days
+        added = add_days(tx, plan, zone=context.profile.timezone, now=now, days=days)
         if added:
             reason = f"{added} slots for the next {context.settings.plan_days} days"
             context.decisions(tx, DecisionKind.PLAN, now=now).note(Ruling.PLANNED, reason)
@@ -46,14 +47,15 @@ def fill_schedule(context: ProfileContext) -> int:
     return added
 
 
-def _add_days(context: ProfileContext, tx: Transaction, plan: Plan, now: datetime) -> int:
-    days = days_to_plan(zone=context.profile.timezone, now=now, days=context.settings.plan_days)
-    filled = tx.slots.planned_days(context.profile.id, plan, since=days[0])
-    coming = [
+def add_days(tx: Transaction, plan: Plan, *, zone: str, now: datetime, days: int) -> int:
+    """Adds the slots of so many days, today first, where none is planned; returns how many."""
+    coming = days_to_plan(zone=zone, now=now, days=days)
+    filled = tx.plans.planned_days(plan.profile_id, plan, since=coming[0])
+    wanted = [
         wish
-        for day in days
+        for day in coming
         if day not in filled
-        for wish in wishes(plan, zone=context.profile.timezone, day=day)
+        for wish in wishes(plan, zone=zone, day=day)
         if wish.due_at > now
     ]
-    return tx.slots.add(context.profile.id, plan, coming)
+    return tx.slots.add(plan.profile_id, plan, wanted)
