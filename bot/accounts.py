@@ -172,8 +172,9 @@ class Accounts:
         """What the environment says of its account."""
         return OwnAccount(
             x=self.x,
-            timezone=self.settings.said("bot_timezone"),
-            mode=self.settings.said("bot_mode"),
+            timezone=self.settings.bot_timezone,
+            mode=self.settings.bot_mode,
+            said=frozenset(self.settings.model_fields_set),
             token_user_id=self.owner,
             needs_x=self.settings.bot_mode != "dry-run" or all(self.x_keys.values()),
         )

@@ -203,7 +203,7 @@ class Settings(SpendingSettings):
         return _parts(self.bot_secret_key.get_secret_value())
 
     def said(self, name: str) -> Any:
-        """A setting's value; None where nobody set it, and a row's own value holds instead of a default."""
+        """A setting's value; None where nobody set it, and what a person chose for a profile holds."""
         return getattr(self, name) if name in self.model_fields_set else None
 
     def require_keys(self) -> None:

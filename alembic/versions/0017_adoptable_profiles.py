@@ -1,6 +1,7 @@
-"""Say which profiles the environment's keys may serve: not those that a signed-in person set up.
+"""Say which profiles people set up, and which the environment's keys may serve.
 
-Whoever can sign in may set a profile up. The environment's account is not theirs to have by that.
+Whoever can sign in may set a profile up; the environment's account is not theirs to have by that. What a
+person chose for a profile holds where the environment says nothing.
 
 Revision ID: 0017
 Revises: 0016
@@ -17,10 +18,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds the column; every profile until now was made by the bot or by whoever runs it."""
+    """Adds the columns; every profile until now was made by the bot or by whoever runs it."""
     op.execute("ALTER TABLE profiles ADD COLUMN adoptable BOOLEAN DEFAULT true NOT NULL")
+    op.execute("ALTER TABLE profiles ADD COLUMN set_up BOOLEAN DEFAULT false NOT NULL")
 
 
 def downgrade() -> None:
-    """Takes it away."""
+    """Takes them away."""
+    op.execute("ALTER TABLE profiles DROP COLUMN set_up")
     op.execute("ALTER TABLE profiles DROP COLUMN adoptable")

@@ -211,17 +211,18 @@ BEGIN
     IF length(voice::text) > 10000 THEN
         PERFORM onboarding_refuses('persona', 'it is too long', 'up to 10,000 characters');
     END IF;
-    INSERT INTO profiles AS known (auth_user_id, handle, timezone, mode, persona, adoptable)
+    INSERT INTO profiles AS known (auth_user_id, handle, timezone, mode, persona, adoptable, set_up)
     VALUES (
         caller, coalesce(wanted, 'unnamed'), coalesce(known_zone, 'UTC'), coalesce(way, 'auto')::profile_mode,
-        coalesce(voice, '{{}}'::jsonb), false
+        coalesce(voice, '{{}}'::jsonb), false, true
     )
     ON CONFLICT (auth_user_id) DO UPDATE SET
         -- X says what the account is called, once it was asked.
         handle = CASE WHEN known.x_user_id IS NULL THEN coalesce(wanted, known.handle) ELSE known.handle END,
         timezone = coalesce(known_zone, known.timezone),
         mode = coalesce(way::profile_mode, known.mode),
-        persona = coalesce(voice, known.persona)
+        persona = coalesce(voice, known.persona),
+        set_up = true
     RETURNING * INTO profile;
     RETURN jsonb_build_object(
         'profile', jsonb_build_object(

@@ -31,9 +31,9 @@ def zone_of(settings: Settings, profile: Profile | None) -> ZoneInfo:
 
 
 def _mode_of(settings: Settings, profile: Profile | None) -> Mode:
-    """The mode in force: the environment's where it names one, else the profile's."""
-    said = settings.said("bot_mode")
-    return Mode(said or (profile.mode if profile else settings.bot_mode))
+    """The mode in force: what a person chose for the profile, where the environment names none."""
+    chosen = profile is not None and profile.set_up and settings.said("bot_mode") is None
+    return profile.mode if profile is not None and chosen else Mode(settings.bot_mode)
 
 
 def status(settings: Settings, options: argparse.Namespace) -> int:

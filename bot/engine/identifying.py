@@ -25,17 +25,19 @@ class OwnAccount:
 
     Attributes:
         x: asks X with these keys.
-        timezone: the environment's zone, which the profile takes over; None leaves it its own.
-        mode: the environment's mode, which the profile takes over; None leaves it its own.
+        timezone: the environment's zone, which the profile takes over.
+        mode: the environment's mode, which the profile takes over.
         token_user_id: whose keys they are, where the token tells.
         needs_x: whether X may be asked; a dry run does without.
+        said: which settings the environment names; what a person chose for a profile goes before the others.
     """
 
     x: X
-    timezone: str | None
-    mode: str | None
+    timezone: str
+    mode: str
     token_user_id: str | None = None
     needs_x: bool = True
+    said: frozenset[str] = frozenset({"bot_timezone", "bot_mode"})
 
 
 def identify(
@@ -59,11 +61,17 @@ def identify(
         profile = (
             _ask_x(services, account, profile) if account.needs_x else _unnamed_profile(services, account)
         )
-    zone, mode = account.timezone or profile.timezone, Mode(account.mode or profile.mode)
+    zone = account.timezone if _goes_by(account, profile, "bot_timezone") else profile.timezone
+    mode = Mode(account.mode) if _goes_by(account, profile, "bot_mode") else profile.mode
     if keep and (zone, mode) != (profile.timezone, profile.mode):
         with services.database.transaction() as tx:
             return tx.profiles.configure(profile.id, timezone=zone, mode=mode)
     return replace(profile, timezone=zone, mode=mode)
+
+
+def _goes_by(account: OwnAccount, profile: Profile, setting: str) -> bool:
+    """Whether the profile goes by the environment's setting, and not by what a person chose for it."""
+    return setting in account.said or not profile.set_up
 
 
 def _known_profile(services: Services, owner: str | None, handle: str | None) -> Profile | None:
@@ -88,7 +96,7 @@ def _profile_of(tx: Transaction, own: OwnAccount, x_user_id: str | None, *, hand
     """The account's profile, made when there is none."""
     known = next((one for one in tx.profiles.all() if one.x_user_id == x_user_id and is_adoptable(one)), None)
     return known or tx.profiles.create(
-        handle=handle, x_user_id=x_user_id, timezone=own.timezone or "UTC", mode=own.mode or Mode.AUTO
+        handle=handle, x_user_id=x_user_id, timezone=own.timezone, mode=own.mode
     )
 
 

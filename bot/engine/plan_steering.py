@@ -108,5 +108,6 @@ class PlanSteering:
         return found[0]
 
     def _note(self, tx: Transaction, reason: str) -> None:
+        tx.profiles.note_set_up(self.profile.id)
         decisions = DecisionRecorder(tx=tx, kind=DecisionKind.OPERATOR, profile=self.profile, now=self._now)
         decisions.note(Ruling.PLANNED, reason)

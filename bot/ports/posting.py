@@ -64,6 +64,10 @@ class Profiles(Protocol):
         """Takes the environment's zone and mode over."""
         ...
 
+    def note_set_up(self, profile_id: ProfileId) -> None:
+        """Remembers that a person chose what the profile goes by."""
+        ...
+
     def pause(self, profile_id: ProfileId, *, paused: bool, reason: str | None) -> Profile:
         """Stops or resumes posting."""
         ...

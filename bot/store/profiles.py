@@ -124,6 +124,10 @@ class ProfileTable(Profiles):
         """Takes the environment's zone and mode over."""
         return self._change(profile_id, timezone=timezone, mode=Mode(mode))
 
+    def note_set_up(self, profile_id: ProfileId) -> None:
+        """Remembers that a person chose what the profile goes by."""
+        self._change(profile_id, set_up=True)
+
     def pause(self, profile_id: ProfileId, *, paused: bool, reason: str | None) -> Profile:
         """Stops or resumes posting."""
         return self._change(profile_id, paused=paused, pause_reason=reason)
@@ -171,6 +175,7 @@ _PROFILE_COLUMNS = (
     _COLUMN.pause_reason,
     _COLUMN.app,
     _COLUMN.adoptable,
+    _COLUMN.set_up,
 )
 _NAMES = tuple(column.name for column in _PROFILE_COLUMNS)
 # What every tick asks is built once: building a statement takes longer than its answer.

@@ -26,6 +26,7 @@ UPSERT_TARGETS: dict[str, tuple[str, ...]] = {
     "credentials": ("profile_id",),
     "leases": ("profile_id",),
     "posting_schedule": ("profile_id", "due_at"),
+    "profiles": ("auth_user_id",),
     "rate_windows": ("profile_id", "endpoint", "name"),
     "workers": ("holder",),
 }

@@ -30,7 +30,6 @@ ONE, TWO, UNBOUND = account(1, "one", "11"), account(2, "@Two", "22"), account(3
 ALL = (ONE, TWO, UNBOUND)
 
 
-@pytest.mark.parametrize(("handle", "found"), [("one", ONE), ("@ONE", ONE), ("two", TWO), ("@Two", TWO)])
 def test_what_a_signed_in_person_set_up_is_not_the_environments_until_it_is_taken_over() -> None:
     """Whoever may sign in would get the environment's account by that."""
     theirs = replace(UNBOUND, adoptable=False)
@@ -44,6 +43,7 @@ def test_what_a_signed_in_person_set_up_is_not_the_environments_until_it_is_take
     assert own_profiles([(known, None)], "11") == [known]
 
 
+@pytest.mark.parametrize(("handle", "found"), [("one", ONE), ("@ONE", ONE), ("two", TWO), ("@Two", TWO)])
 def test_a_profile_is_chosen_by_its_handle_with_or_without_the_sign(handle: str, found: Profile) -> None:
     assert choose(ALL, handle=handle) == found
 
