@@ -120,8 +120,10 @@ class Acting:
             return again
         context = self._bot.accounts.context(profile)
         settings = self._bot.settings
-        wanted = settings.said("bot_posts_per_day") if profile.set_up else settings.bot_posts_per_day
-        ensure_plan(context, posts_per_day=wanted, usual=settings.bot_posts_per_day)
+        wanted = settings.said("bot_posts_per_day")
+        if wanted is None:
+            wanted = profile.chosen.get("posts_per_day", settings.bot_posts_per_day)
+        ensure_plan(context, posts_per_day=wanted)
         fill_schedule(context)
         self._bot.log.info("profile_ready", handle=profile.handle, mode=profile.mode.value)
         self._foretell(profile)

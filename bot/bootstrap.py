@@ -19,7 +19,7 @@ from bot.adapters import Adapters
 from bot.clock import SystemClock
 from bot.core.errors import SchemaOutdated
 from bot.core.model import Profile
-from bot.core.profiles import choose, own_profiles
+from bot.core.profiles import choose, is_adoptable, own_profiles
 from bot.core.spending.pricing import LISTED
 from bot.core.spending.usage import ModelUsage
 from bot.engine.context import EngineSettings, Services
@@ -105,7 +105,9 @@ class Bot:
         with self.manager.transaction() as tx:
             found = tx.profiles.with_keys()
         own = () if handle is not None else own_profiles(found, owner)
-        return choose(own or [one for one, _ in found], handle=handle, x_user_id=owner)
+        # What a signed-in person set up is only acted on where it is named.
+        others = [one for one, _ in found if handle is not None or is_adoptable(one)]
+        return choose(own or others, handle=handle, x_user_id=owner)
 
     def own_profile(self) -> Profile | None:
         """The profile that the environment's keys serve, as the tables know it; asks nobody."""

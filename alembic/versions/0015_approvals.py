@@ -18,7 +18,7 @@ FUNCTION = """
 CREATE FUNCTION keep_approved_text() RETURNS trigger
 LANGUAGE plpgsql SET search_path = {schema}, pg_temp AS $$
 BEGIN
-    IF NEW.status = 'deleted' THEN
+    IF NEW.status = 'deleted' AND NEW.text = '' THEN
         RETURN NEW;
     END IF;
     IF OLD.first_intent_at IS NOT NULL OR OLD.status NOT IN ('drafted', 'awaiting_approval', 'approved') THEN

@@ -1,7 +1,7 @@
-"""Say which profiles people set up, and which the environment's keys may serve.
+"""Say what people chose for their profiles, and which the environment's keys may serve.
 
 Whoever can sign in may set a profile up; the environment's account is not theirs to have by that. What a
-person chose for a profile holds where the environment says nothing.
+person chose for a profile holds where the environment says nothing, also after it once said otherwise.
 
 Revision ID: 0017
 Revises: 0016
@@ -20,10 +20,10 @@ depends_on = None
 def upgrade() -> None:
     """Adds the columns; every profile until now was made by the bot or by whoever runs it."""
     op.execute("ALTER TABLE profiles ADD COLUMN adoptable BOOLEAN DEFAULT true NOT NULL")
-    op.execute("ALTER TABLE profiles ADD COLUMN set_up BOOLEAN DEFAULT false NOT NULL")
+    op.execute("ALTER TABLE profiles ADD COLUMN chosen JSONB DEFAULT '{}' NOT NULL")
 
 
 def downgrade() -> None:
     """Takes them away."""
-    op.execute("ALTER TABLE profiles DROP COLUMN set_up")
+    op.execute("ALTER TABLE profiles DROP COLUMN chosen")
     op.execute("ALTER TABLE profiles DROP COLUMN adoptable")

@@ -36,6 +36,8 @@ DECLARE
 BEGIN
     IF jsonb_typeof(given) IN ('object', 'array') THEN
         PERFORM onboarding_refuses(field, 'it is an ' || jsonb_typeof(given), fix);
+    ELSIF length(given #>> '{{}}') > 200 THEN
+        PERFORM onboarding_refuses(field, 'it is too long', fix);
     END IF;
     RETURN nullif(btrim(given #>> '{{}}'), '');
 END
@@ -138,16 +140,23 @@ BEGIN
     IF before.id IS NULL THEN
         INSERT INTO plans (profile_id, status) VALUES (profile, 'active') RETURNING * INTO before;
     END IF;
-    UPDATE plans SET
-        posts_per_day = coalesce(posts, plans.posts_per_day),
-        topics = coalesce(wanted, plans.topics),
-        day_starts = coalesce(starts::time, plans.day_starts),
-        day_ends = coalesce(ends::time, plans.day_ends),
-        late_policy = coalesce(policy::late_policy, plans.late_policy),
-        late_tolerance_seconds = coalesce(tolerance, plans.late_tolerance_seconds),
-        spacing_seconds = coalesce(spacing, plans.spacing_seconds),
-        include_links = coalesce(links IN ('true', 'yes'), plans.include_links)
-     WHERE id = before.id RETURNING * INTO plan;
+    plan := before;
+    plan.posts_per_day := coalesce(posts, before.posts_per_day);
+    plan.topics := coalesce(wanted, before.topics);
+    plan.day_starts := coalesce(starts::time, before.day_starts);
+    plan.day_ends := coalesce(ends::time, before.day_ends);
+    plan.late_policy := coalesce(policy::late_policy, before.late_policy);
+    plan.late_tolerance_seconds := coalesce(tolerance, before.late_tolerance_seconds);
+    plan.spacing_seconds := coalesce(spacing, before.spacing_seconds);
+    plan.include_links := coalesce(links IN ('true', 'yes'), before.include_links);
+    IF plan IS DISTINCT FROM before THEN
+        UPDATE plans SET
+            posts_per_day = plan.posts_per_day, topics = plan.topics, day_starts = plan.day_starts,
+            day_ends = plan.day_ends, late_policy = plan.late_policy,
+            late_tolerance_seconds = plan.late_tolerance_seconds, spacing_seconds = plan.spacing_seconds,
+            include_links = plan.include_links
+         WHERE id = before.id;
+    END IF;
     -- What is planned by other hours is planned anew; drafts wait for the slots that come.
     IF (plan.posts_per_day, plan.day_starts, plan.day_ends)
        IS DISTINCT FROM (before.posts_per_day, before.day_starts, before.day_ends) THEN
@@ -176,12 +185,16 @@ DECLARE
     known_zone text;
     way text;
     voice jsonb;
+    said jsonb;
     profile profiles;
 BEGIN
     IF caller IS NULL THEN
         RAISE EXCEPTION 'finalize_onboarding requires authentication' USING
             ERRCODE = 'PT401', HINT = 'sign in: the token''s sub says whose profile it is',
             DETAIL = jsonb_build_object('code', 'unauthenticated', 'field', NULL, 'fix', 'sign in')::text;
+    END IF;
+    IF pg_column_size(given) > 65536 THEN
+        PERFORM onboarding_refuses('payload', 'it is too long', 'up to 64 kB in all');
     END IF;
     PERFORM onboarding_knows(given, 'payload', ARRAY['handle', 'timezone', 'mode', 'persona', 'plan']);
     wanted := ltrim(onboarding_text(given, 'handle', names), '@');
@@ -191,7 +204,7 @@ BEGIN
     zone := onboarding_text(given, 'timezone', 'an IANA name like Europe/Berlin');
     IF zone IS NOT NULL THEN
         SELECT name INTO known_zone FROM pg_timezone_names
-         WHERE lower(name) = lower(zone) AND name !~ '^(posix|right)/' AND name <> 'localtime';
+         WHERE lower(name) = lower(zone) AND name !~ '^(posix|right)/' AND name NOT IN ('localtime', 'posixrules', 'Factory');
         IF known_zone IS NULL THEN
             PERFORM onboarding_refuses(
                 'timezone', quote_literal(left(zone, 40)) || ' is no time zone', 'an IANA name like Europe/Berlin'
@@ -206,24 +219,41 @@ BEGIN
     IF jsonb_typeof(voice) = 'string' THEN
         voice := jsonb_build_object('voice', voice);
     ELSIF jsonb_typeof(voice) <> 'object' THEN
-        PERFORM onboarding_refuses('persona', 'it is no text and no object', 'a text, or an object with voice');
+        PERFORM onboarding_refuses('persona', 'it is no text and no object', 'a text, or an object of texts');
+    ELSIF EXISTS (SELECT FROM jsonb_each(voice) AS part WHERE jsonb_typeof(part.value) <> 'string') THEN
+        PERFORM onboarding_refuses('persona', 'a part of it is no text', 'a text, or an object of texts');
     END IF;
     IF length(voice::text) > 10000 THEN
         PERFORM onboarding_refuses('persona', 'it is too long', 'up to 10,000 characters');
     END IF;
-    INSERT INTO profiles AS known (auth_user_id, handle, timezone, mode, persona, adoptable, set_up)
-    VALUES (
-        caller, coalesce(wanted, 'unnamed'), coalesce(known_zone, 'UTC'), coalesce(way, 'auto')::profile_mode,
-        coalesce(voice, '{{}}'::jsonb), false, true
-    )
-    ON CONFLICT (auth_user_id) DO UPDATE SET
-        -- X says what the account is called, once it was asked.
-        handle = CASE WHEN known.x_user_id IS NULL THEN coalesce(wanted, known.handle) ELSE known.handle END,
-        timezone = coalesce(known_zone, known.timezone),
-        mode = coalesce(way::profile_mode, known.mode),
-        persona = coalesce(voice, known.persona),
-        set_up = true
-    RETURNING * INTO profile;
+    -- What is in force may be the environment's; this is what the person said.
+    said := jsonb_strip_nulls(jsonb_build_object(
+        'mode', way, 'timezone', known_zone, 'posts_per_day',
+        CASE jsonb_typeof(given -> 'plan') WHEN 'object' THEN onboarding_whole(given -> 'plan', 'posts_per_day', 100) END
+    ));
+    SELECT * INTO profile FROM profiles WHERE auth_user_id = caller FOR UPDATE;
+    -- The same again writes nothing, and wakes nobody.
+    IF profile.id IS NULL OR (
+        CASE WHEN profile.x_user_id IS NULL THEN coalesce(wanted, profile.handle) ELSE profile.handle END,
+        coalesce(known_zone, profile.timezone), coalesce(way, profile.mode::text),
+        coalesce(voice, profile.persona), profile.chosen || said
+    ) IS DISTINCT FROM (
+        profile.handle, profile.timezone, profile.mode::text, profile.persona, profile.chosen
+    ) THEN
+        INSERT INTO profiles AS known (auth_user_id, handle, timezone, mode, persona, adoptable, chosen)
+        VALUES (
+            caller, coalesce(wanted, 'unnamed'), coalesce(known_zone, 'UTC'), coalesce(way, 'auto')::profile_mode,
+            coalesce(voice, '{{}}'::jsonb), false, said
+        )
+        ON CONFLICT (auth_user_id) DO UPDATE SET
+            -- X says what the account is called, once it was asked.
+            handle = CASE WHEN known.x_user_id IS NULL THEN coalesce(wanted, known.handle) ELSE known.handle END,
+            timezone = coalesce(known_zone, known.timezone),
+            mode = coalesce(way::profile_mode, known.mode),
+            persona = coalesce(voice, known.persona),
+            chosen = known.chosen || excluded.chosen
+        RETURNING * INTO profile;
+    END IF;
     RETURN jsonb_build_object(
         'profile', jsonb_build_object(
             'id', profile.id, 'handle', profile.handle, 'timezone', profile.timezone, 'mode', profile.mode,

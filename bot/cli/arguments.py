@@ -10,6 +10,7 @@ from bot.cli import values
 from bot.core.states import Mode
 from bot.redaction import Redaction, without_keys
 
+_MODES = [mode.value for mode in Mode]
 _A_PLAN = "as `plan list` shows it; the beginning will do"
 _A_MOMENT = "like '2026-12-24 18:00' on the profile's wall clock, with an offset like +01:00, or now"
 
@@ -119,7 +120,7 @@ def _about_queue(commands: argparse._SubParsersAction[_Parser], picked: _Parser)
     about_one("drop", "throw a post away, and give its slot up", of_queue=True)
     about_one("approve", "let a post go out, with the very text that it has now")
     because = about_one("reject", "keep a post from going out; for its slot another is written")
-    because.add_argument("--because", required=True, metavar="TEXT", help="why; `why` shows it")
+    because.add_argument("--because", type=values.reason, required=True, metavar="TEXT", help="why")
     changed = about_one("edit", "change a post's text; an approval of it falls")
     changed.add_argument("--text", required=True, metavar="TEXT", help="the new text, checked as any other")
     planned = add("schedule", "queue a text of your own for a moment")
@@ -130,7 +131,7 @@ def _about_queue(commands: argparse._SubParsersAction[_Parser], picked: _Parser)
 def _about_setting_up(made: _Parser) -> None:
     made.add_argument("--handle", type=values.handle, help="the account's handle on X")
     made.add_argument("--timezone", type=values.zone, metavar="ZONE", help="of its slots, like Europe/Berlin")
-    made.add_argument("--mode", choices=[*Mode], help="how far it goes on its own")
+    made.add_argument("--mode", choices=_MODES, help="how far it goes on its own")
     made.add_argument("--topics", metavar="TOPIC,...", help="what to write about")
     made.add_argument("--posts-per-day", type=values.posts, metavar="N", help="how many its plan wants")
     made.add_argument(
@@ -218,7 +219,7 @@ def _about_adding(added: _Parser) -> None:
         metavar="ZONE",
         help="like Europe/Berlin; BOT_TIMEZONE's",
     )
-    added.add_argument("--mode", choices=[*Mode], help="how far it goes on its own; BOT_MODE's")
+    added.add_argument("--mode", choices=_MODES, help="how far it goes on its own; BOT_MODE's")
     added.add_argument(
         "--posts-per-day", type=values.posts, metavar="N", help="how many its plan wants; BOT_POSTS_PER_DAY's"
     )

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from bot.core.model import Profile
 
 
-def zone_of(settings: Settings, profile: Profile | None) -> ZoneInfo:
+def zone_of(settings: Settings, profile: Profile | None, *, named: bool = False) -> ZoneInfo:
     """The zone that moments are shown in: the environment's where it names one, else the profile's.
+
+    A profile that a person names goes by its own.
 
     A profile's row may name none that there is. What was done is shown all the same, in UTC.
     """
-    if profile is None or settings.said("bot_timezone"):
+    if profile is None or (settings.said("bot_timezone") and not named):
         return ZoneInfo(settings.bot_timezone)
     try:
         return ZoneInfo(profile.timezone)
@@ -30,10 +32,17 @@ def zone_of(settings: Settings, profile: Profile | None) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def _mode_of(settings: Settings, profile: Profile | None) -> Mode:
-    """The mode in force: what a person chose for the profile, where the environment names none."""
-    chosen = profile is not None and profile.set_up and settings.said("bot_mode") is None
-    return profile.mode if profile is not None and chosen else Mode(settings.bot_mode)
+def _mode_of(settings: Settings, profile: Profile | None, *, named: bool) -> Mode:
+    """The mode in force: the environment's, else what a person chose for the profile.
+
+    A profile that a person names goes by its own; in a dry run, all run dry.
+    """
+    said = settings.said("bot_mode")
+    if profile is None or said == Mode.DRY_RUN:
+        return Mode(settings.bot_mode)
+    if named:
+        return profile.mode
+    return Mode(said or str(profile.chosen.get("mode", settings.bot_mode)))
 
 
 def status(settings: Settings, options: argparse.Namespace) -> int:
@@ -47,12 +56,16 @@ def status(settings: Settings, options: argparse.Namespace) -> int:
     with open_bot(settings, sandbox=options.sandbox) as bot:
         profile = bot.known_profile(options.profile)
         report = report_status(
-            bot.manager, bot.limits, profile, now=bot.clock.now(), mode=_mode_of(settings, profile)
+            bot.manager,
+            bot.limits,
+            profile,
+            now=bot.clock.now(),
+            mode=_mode_of(settings, profile, named=bool(options.profile)),
         )
     if options.json:
         sys.stdout.write(to_json(status_json(report)) + "\n")
     else:
-        show_status(console(), report, zone=zone_of(settings, profile))
+        show_status(console(), report, zone=zone_of(settings, profile, named=bool(options.profile)))
     return DONE
 
 
@@ -70,7 +83,7 @@ def usage(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(to_json(usage_json(report)) + "\n")
     else:
-        show_usage(console(), report, zone=zone_of(settings, profile))
+        show_usage(console(), report, zone=zone_of(settings, profile, named=bool(options.profile)))
     return DONE
 
 
@@ -91,5 +104,5 @@ def why(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(to_json(decisions_json(decisions)) + "\n")
     else:
-        show_decisions(console(), decisions, zone=zone_of(settings, profile))
+        show_decisions(console(), decisions, zone=zone_of(settings, profile, named=bool(options.profile)))
     return DONE

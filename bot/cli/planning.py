@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bot.cli.codes import DONE
 from bot.cli.queueing import opened
+from bot.cli.terminal import printable
 from bot.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _tell(one: Plan) -> None:
         f"{one.late_tolerance.total_seconds() / 60:g} min\n"
     )
     if one.topics:
-        sys.stdout.write(f"          topics: {', '.join(one.topics)}\n")
+        sys.stdout.write(printable(f"          topics: {', '.join(one.topics)}") + "\n")
 
 
 _ACTIONS: dict[str, Callable[[PlanSteering, argparse.Namespace], Sequence[Plan]]] = {

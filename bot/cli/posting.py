@@ -36,7 +36,7 @@ def run_once(settings: Settings, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(to_json(outcome_json(outcome, profile, watch.spent)) + "\n")
     elif profile is not None:
-        zone = zone_of(settings, done.known)
+        zone = zone_of(settings, done.known, named=bool(options.profile))
         show_outcome(console(), outcome, profile, zone=zone, room=done.room)
     return AFTER[outcome.kind.value]
 

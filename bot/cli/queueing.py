@@ -44,7 +44,10 @@ class _At:
         if said == "now":
             return self.bot.clock.now()
         moment = datetime.fromisoformat(said)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).astimezone(UTC)
+        try:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).astimezone(UTC)
+        except OverflowError as error:
+            raise SettingError("there is no such moment", fix="name one within ten years") from error
 
 
 @contextmanager
@@ -60,7 +63,7 @@ def opened(settings: Settings, options: argparse.Namespace) -> Iterator[_At]:
         profile = bot.known_profile(bot.meant(options.profile))
         if profile is None:
             raise SettingError("there is no profile yet", fix="the first `run` or `run-once` makes it")
-        yield _At(bot, profile, zone_of(settings, profile))
+        yield _At(bot, profile, zone_of(settings, profile, named=bool(options.profile)))
 
 
 def queue(settings: Settings, options: argparse.Namespace) -> int:

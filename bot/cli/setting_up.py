@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from bot.cli.codes import DONE
+from bot.cli.terminal import printable
 from bot.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ def init(settings: Settings, options: argparse.Namespace) -> int:
         sys.stdout.write(to_json({**answer, "user": str(user)}) + "\n")
     else:
         _tell(answer, settings)
+        given, called = (options.handle or "").removeprefix("@"), str(answer["profile"]["handle"])
+        if given and given != called:
+            sys.stdout.write(f"X calls the account @{called}, so --handle changes nothing\n")
+        if options.user:
+            sys.stdout.write(f"it belongs to {user} now\n")
     return DONE
 
 
@@ -87,7 +93,7 @@ def _tell(answer: Mapping[str, Any], settings: Settings) -> None:
         f"{plan['day_starts']} and {plan['day_ends']}, {profile['timezone']}\n"
     )
     if plan["topics"]:
-        sys.stdout.write(f"topics: {', '.join(plan['topics'])}\n")
+        sys.stdout.write(printable(f"topics: {', '.join(plan['topics'])}") + "\n")
     for name in ("bot_timezone", "bot_mode", "bot_posts_per_day"):
         if settings.said(name) is not None:
             sys.stdout.write(f"{name.upper()} is set, and goes before what `init` says\n")

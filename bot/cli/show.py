@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from bot.cli.terminal import printable
 from bot.core.codes import Ruling
 from bot.core.content.guard import Judgement
 from bot.core.model import DecisionRecord, Profile, Tweet
@@ -55,7 +56,7 @@ def show_outcome(
     console.print(f"[{colour}]{line}{who}[/]")
     parts = outcome.parts or ((outcome.tweet,) if outcome.tweet is not None else ())
     for tweet in parts:
-        console.print(tweet.text, markup=False, highlight=False)
+        console.print(printable(tweet.text), markup=False, highlight=False)
         if tweet.x_tweet_id:
             console.print(f"id    {tweet.x_tweet_id}", style="dim", highlight=False)
     if parts:

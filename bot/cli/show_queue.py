@@ -7,7 +7,8 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 from bot.cli.show import moment
-from bot.core.states import TweetStatus
+from bot.cli.terminal import printable
+from bot.core.states import Origin, TweetStatus
 from bot.engine.queue import Queued
 from bot.views.plain import money
 
@@ -35,17 +36,19 @@ def show_queue(console: Console, found: Sequence[Queued], *, zone: tzinfo) -> No
 def show_queued(console: Console, queued: Queued, *, zone: tzinfo) -> None:
     """One of them: its id's beginning, how it stands, its moment, its price, and its text."""
     tweet = queued.tweet
-    due = moment(queued.due_at, zone) if queued.due_at else "no slot"
+    waits = "as soon as it may" if tweet.origin is Origin.MANUAL else "at the next free slot"
+    due = moment(queued.due_at, zone) if queued.due_at else waits
     style = _COLOURS.get(tweet.status, "")
     head = (
         f"{str(tweet.id)[:_SHORT]}  {tweet.status.value.replace('_', ' ')}  {due}  ${money(queued.cost_usd)}"
     )
     console.print(head, style=style, markup=False, highlight=False)
     for part in (tweet, *queued.parts):
-        console.print(part.text, markup=False, highlight=False)
+        console.print(printable(part.text), markup=False, highlight=False)
     if tweet.source is not None:
-        console.print(f"from  {tweet.source.title} ({tweet.source.location})", markup=False, style="dim")
+        origin = printable(f"{tweet.source.title} ({tweet.source.location})")
+        console.print(f"from  {origin}", markup=False, style="dim")
     for problem in queued.problems:
         console.print(f"guard {problem.message}", markup=False, style="yellow")
     if tweet.reason:
-        console.print(f"why   {tweet.reason}", markup=False, style="dim")
+        console.print(f"why   {printable(tweet.reason)}", markup=False, style="dim")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import unicodedata
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -13,8 +14,17 @@ from bot.core.errors import BotError
 if TYPE_CHECKING:
     from rich.console import Console
 
+_OBEYED = frozenset({"Cc"})
 _UNBROKEN = 10_000
 _SPINNER_TEXT = "[dim]{}[/]"
+
+
+def printable(text: str) -> str:
+    """A text that others wrote, without signs that a terminal obeys; line breaks stay."""
+    return "".join(
+        sign if sign == "\n" or unicodedata.category(sign) not in _OBEYED else "\N{REPLACEMENT CHARACTER}"
+        for sign in text
+    )
 
 
 def fail(options: argparse.Namespace, error: BotError, code: int) -> int:

@@ -101,3 +101,10 @@ def seconds(text: str) -> timedelta:
     if not text.isdecimal() or int(text) > 86_400:  # noqa: PLR2004 - a day
         raise argparse.ArgumentTypeError(f"{as_given(text)} is not a whole number of seconds up to 86400")
     return timedelta(seconds=int(text))
+
+
+def reason(text: str) -> str:
+    """Why; it may not be empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("say why")
+    return text.strip()

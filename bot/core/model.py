@@ -32,8 +32,8 @@ class Profile:
 
     `app` is the fingerprint of the X app that its keys belong to, None while that isn't known; keys come
     and go, and the profile stays the same. `adoptable` says whether the environment's keys may serve it
-    before it has an account: not one that a signed-in person set up. `set_up` says whether a person chose
-    what it goes by: that holds where the environment says nothing.
+    before it has an account: not one that a signed-in person set up. `chosen` is what a
+    person chose, `mode`, `timezone` and `posts_per_day`: it holds where the environment says nothing.
     """
 
     id: ProfileId
@@ -46,7 +46,7 @@ class Profile:
     pause_reason: str | None
     app: str | None = field(default=None, compare=False)
     adoptable: bool = field(default=True, compare=False)
-    set_up: bool = field(default=False, compare=False)
+    chosen: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,9 @@ def choose(
     """
     if handle is not None:
         wanted = handle.removeprefix("@").lower()
-        found = next((one for one in profiles if one.handle.removeprefix("@").lower() == wanted), None)
+        called = [one for one in profiles if one.handle.removeprefix("@").lower() == wanted]
+        # Whoever signs in may call a profile anything; X says what an account is called.
+        found = min(called, key=lambda one: (one.x_user_id is None, not one.adoptable), default=None)
         if found is None:
             raise SettingError(
                 f"no profile is called @{wanted}", fix=f"profiles: {_names(profiles) or 'none yet'}"
@@ -86,8 +88,7 @@ def require_owner(profile: Profile, owner: str | None) -> None:
     if not is_adoptable(profile):
         raise SettingError(
             f"@{profile.handle} was set up by a person who signed in, and has no keys yet",
-            fix="save its own: python -m bot accounts add; or take it over: python -m bot init --user "
-            f"{profile.auth_user_id}",
+            fix=f"say that the account is theirs: python -m bot init --user {profile.auth_user_id}",
         )
     if owner is not None and profile.x_user_id not in {owner, None}:
         raise SettingError(

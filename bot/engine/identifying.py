@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from bot.core.errors import Retryable, ServiceError
@@ -61,17 +62,17 @@ def identify(
         profile = (
             _ask_x(services, account, profile) if account.needs_x else _unnamed_profile(services, account)
         )
-    zone = account.timezone if _goes_by(account, profile, "bot_timezone") else profile.timezone
-    mode = Mode(account.mode) if _goes_by(account, profile, "bot_mode") else profile.mode
+    zone = _in_force(account.said, profile, "timezone", account.timezone)
+    mode = Mode(_in_force(account.said, profile, "mode", account.mode))
     if keep and (zone, mode) != (profile.timezone, profile.mode):
         with services.database.transaction() as tx:
             return tx.profiles.configure(profile.id, timezone=zone, mode=mode)
     return replace(profile, timezone=zone, mode=mode)
 
 
-def _goes_by(account: OwnAccount, profile: Profile, setting: str) -> bool:
-    """Whether the profile goes by the environment's setting, and not by what a person chose for it."""
-    return setting in account.said or not profile.set_up
+def _in_force(said: Collection[str], profile: Profile, name: str, value: str) -> str:
+    """The environment's value where it says one, else what a person chose, else the default."""
+    return value if f"bot_{name}" in said else str(profile.chosen.get(name, value))
 
 
 def _known_profile(services: Services, owner: str | None, handle: str | None) -> Profile | None:

@@ -108,6 +108,8 @@ class PlanSteering:
         return found[0]
 
     def _note(self, tx: Transaction, reason: str) -> None:
-        tx.profiles.note_set_up(self.profile.id)
+        in_force = tx.plans.active(self.profile.id)
+        if in_force is not None:
+            tx.profiles.choose(self.profile.id, posts_per_day=in_force.posts_per_day)
         decisions = DecisionRecorder(tx=tx, kind=DecisionKind.OPERATOR, profile=self.profile, now=self._now)
         decisions.note(Ruling.PLANNED, reason)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from bot.core.content.guard import against_all, judge
+from bot.core.content.guard import DUPLICATE_WINDOW, against_all, judge
 from bot.core.content.rules import Problem
 from bot.core.errors import SettingError
 from bot.core.model import Profile, Slot, Tweet
 from bot.core.states import SlotStatus, TweetStatus
-from bot.engine.content.keeping import said_already
 from bot.engine.context import Services
 from bot.ports import Transaction
 
@@ -51,8 +51,32 @@ def read_queue(services: Services, profile: Profile) -> Sequence[Queued]:
     """What is not sent yet: by its moment, and then by age."""
     with services.database.transaction() as tx:
         rows = _rows(tx, profile)
-        found = [queued(services, tx, _parts(tx, one), None) for one in rows if _leads(one, rows)]
+        said = _Said.beside(tx, profile, rows, now=services.clock.now())
+        posts = [_parts(tx, one) for one in rows if _leads(one, rows)]
+        found = [queued(services, tx, parts, said.against(parts)) for parts in posts]
     return sorted(found, key=lambda one: (one.due_at is None, one.due_at, one.tweet.created_at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the profile has said or means to, by fingerprint: read once for a whole queue.
+
+    `queued` counts what is in the queue itself.
+    """
+
+    elsewhere: Collection[str]
+    queued: Counter[str]
+
+    @classmethod
+    def beside(cls, tx: Transaction, profile: Profile, rows: Sequence[Tweet], *, now: datetime) -> Self:
+        ids = [row.id for row in rows]
+        elsewhere = tx.tweets.fingerprints(profile.id, since=now - DUPLICATE_WINDOW, apart_from=ids)
+        return cls(elsewhere, Counter(row.fingerprint for row in rows))
+
+    def against(self, parts: Sequence[Tweet]) -> Sequence[Problem]:
+        own = Counter(part.fingerprint for part in parts)
+        twice = {one for one in own if one in self.elsewhere or self.queued[one] > own[one]}
+        return against_all([judge(part.text, recent_fingerprints=twice) for part in parts])
 
 
 def read_queued(services: Services, profile: Profile, which: str) -> Queued:
@@ -88,9 +112,13 @@ def queued(
 
 
 def against(tx: Transaction, parts: Sequence[Tweet], *, now: datetime) -> Sequence[Problem]:
-    """What the guard has against a post or a thread's parts, beside what the profile says otherwise."""
+    """What the guard has against a post or a thread's parts, beside what the profile says otherwise.
+
+    Whoever acts on it locks the profile's texts first; who only looks keeps nobody waiting.
+    """
     ids = [part.id for part in parts]
-    said = said_already(tx, parts[0].profile_id, now=now, apart_from=ids)
+    since = now - DUPLICATE_WINDOW
+    said = tx.tweets.fingerprints(parts[0].profile_id, since=since, apart_from=ids)
     return against_all([judge(part.text, recent_fingerprints=said) for part in parts])
 
 

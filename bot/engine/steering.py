@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.core.codes import DecisionKind, Ruling
 from bot.core.content.drafts import Brief, Draft
@@ -22,6 +22,7 @@ from bot.core.posting.lifecycle import (
     assigned,
     drafted,
     edited,
+    for_slot,
     is_unsent,
     rejected,
     rescheduled,
@@ -35,6 +36,10 @@ from bot.engine.posting.threads import break_thread
 from bot.engine.queue import IN_QUEUE, SEE_QUEUE, Queued, against, find, only, queued, starting
 from bot.engine.slots import move_slot
 from bot.ports import Transaction
+
+# A moment that somebody called now is over when it is acted on.
+JUST_NOW = timedelta(minutes=1)
+FURTHEST = timedelta(days=3650)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,11 +115,16 @@ class Steering:
     def move(self, which: str, *, to: datetime) -> Slot:
         """Gives a planned slot, named by its own id or its post's, another moment.
 
+        A post without a slot that is still to come gets one of its own.
+
         Raises:
-            NotPossibleNow: the slot is not planned any more, or the moment is over or taken.
+            NotPossibleNow: the moment is over or taken.
         """
         with self.services.database.transaction() as tx:
-            slot, about = self._lock_slot(tx, which)
+            found = self._lock_slot(tx, which)
+            if found is None:
+                return self._give_slot(tx, which, self._coming(to))
+            slot, about = found
             moved = tx.slots.reschedule(rescheduled(slot, self._coming(to)))
             self._note(tx, Ruling.MOVED, f"moved from {slot.due_at:%Y-%m-%d %H:%M} UTC", about)
         return moved
@@ -122,7 +132,10 @@ class Steering:
     def skip(self, which: str) -> Slot:
         """Gives a planned slot up; its post, if it has one, goes out at the next free one."""
         with self.services.database.transaction() as tx:
-            slot, about = self._lock_slot(tx, which)
+            found = self._lock_slot(tx, which)
+            if found is None:
+                raise NotPossibleNow("it has no slot that is still to come", fix=SEE_QUEUE)
+            slot, about = found
             move_slot(tx, slot.id, SlotStatus.SKIPPED, reason="skipped")
             if isinstance(about, Tweet):
                 tx.tweets.save(assigned(tx.tweets.lock(about.id), None))
@@ -159,8 +172,18 @@ class Steering:
             ids = [part.id for part in tx.tweets.parts(tweet.thread_id) if part.status in IN_QUEUE]
         return [tx.tweets.lock(one) for one in ids]
 
-    def _lock_slot(self, tx: Transaction, which: str) -> tuple[Slot, About]:
-        """The planned slot that is meant, locked, and what a decision about it concerns."""
+    def _give_slot(self, tx: Transaction, which: str, due_at: datetime) -> Slot:
+        first = self._lock(tx, which)[0]
+        slot = tx.slots.add_by_hand(self.profile.id, due_at=due_at)
+        given = tx.tweets.save(for_slot(first, slot.id))
+        self._note(tx, Ruling.MOVED, "given a slot by the operator", given)
+        return slot
+
+    def _lock_slot(self, tx: Transaction, which: str) -> tuple[Slot, About] | None:
+        """The planned slot that is meant, locked, and what a decision about it concerns.
+
+        None for a post that has none which is still to come.
+        """
         tx.ledger.lock()
         planned = tx.slots.planned(self.profile.id)
         found = starting(planned, which)
@@ -168,7 +191,7 @@ class Steering:
             of_post = find(tx, self.profile, which).slot_id
             found = [slot for slot in planned if slot.id == of_post]
             if not found:
-                raise NotPossibleNow("it has no slot that is still to come", fix=SEE_QUEUE)
+                return None
         slot = tx.slots.lock(only(found, which).id)
         return slot, tx.tweets.of_slot(slot.id) or slot
 
@@ -200,8 +223,10 @@ class Steering:
         return judgement.problems
 
     def _coming(self, moment: datetime) -> datetime:
-        if moment < self._now:
+        if moment < self._now - JUST_NOW:
             raise NotPossibleNow(f"{moment:%Y-%m-%d %H:%M} UTC is over", fix="name a moment to come")
+        if moment > self._now + FURTHEST:
+            raise NotPossibleNow(f"{moment:%Y-%m-%d} is too far ahead", fix="name a moment within ten years")
         return moment
 
     def _note(self, tx: Transaction, ruling: Ruling, reason: str, about: About = None) -> None:

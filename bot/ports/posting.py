@@ -64,8 +64,8 @@ class Profiles(Protocol):
         """Takes the environment's zone and mode over."""
         ...
 
-    def note_set_up(self, profile_id: ProfileId) -> None:
-        """Remembers that a person chose what the profile goes by."""
+    def choose(self, profile_id: ProfileId, **chosen: Any) -> None:
+        """Remembers what a person chose: it holds where the environment says nothing."""
         ...
 
     def pause(self, profile_id: ProfileId, *, paused: bool, reason: str | None) -> Profile:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    cast,
     func,
     insert,
     select,
@@ -124,9 +125,9 @@ class ProfileTable(Profiles):
         """Takes the environment's zone and mode over."""
         return self._change(profile_id, timezone=timezone, mode=Mode(mode))
 
-    def note_set_up(self, profile_id: ProfileId) -> None:
-        """Remembers that a person chose what the profile goes by."""
-        self._change(profile_id, set_up=True)
+    def choose(self, profile_id: ProfileId, **chosen: Any) -> None:
+        """Remembers what a person chose: it holds where the environment says nothing."""
+        self._change(profile_id, chosen=PROFILES.c.chosen.op("||")(cast(chosen, JSONB)))
 
     def pause(self, profile_id: ProfileId, *, paused: bool, reason: str | None) -> Profile:
         """Stops or resumes posting."""
@@ -175,7 +176,7 @@ _PROFILE_COLUMNS = (
     _COLUMN.pause_reason,
     _COLUMN.app,
     _COLUMN.adoptable,
-    _COLUMN.set_up,
+    _COLUMN.chosen,
 )
 _NAMES = tuple(column.name for column in _PROFILE_COLUMNS)
 # What every tick asks is built once: building a statement takes longer than its answer.

@@ -27,7 +27,7 @@ from bot.core.errors import IdTaken
 from bot.core.model import ProfileId, SlotId, Tweet, TweetId
 from bot.core.posting.lifecycle import OPERATOR
 from bot.core.posting.settling import DUPLICATE_REFUSED
-from bot.core.states import LatePolicy, Origin, SlotStatus, TweetStatus, leading_to
+from bot.core.states import UNSENT, LatePolicy, Origin, SlotStatus, TweetStatus, leading_to
 from bot.ports import Tweets
 from bot.store.rows.base import REVISION
 from bot.store.rows.posting import PLANS, SLOTS, TWEETS
@@ -203,7 +203,7 @@ class TweetTable(Tweets):
             .outerjoin(PLANS, PLANS.c.id == SLOTS.c.plan_id)
             .where(
                 TWEETS.c.profile_id == profile_id,
-                TWEETS.c.status.in_((TweetStatus.DRAFTED, TweetStatus.APPROVED)),
+                TWEETS.c.status.in_(UNSENT),
                 TWEETS.c.part == 1,
                 TWEETS.c.origin == Origin.SLOT,
                 or_(SLOTS.c.id.is_(None), SLOTS.c.status == SlotStatus.EXPIRED),

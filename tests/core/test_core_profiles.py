@@ -48,6 +48,13 @@ def test_a_profile_is_chosen_by_its_handle_with_or_without_the_sign(handle: str,
     assert choose(ALL, handle=handle) == found
 
 
+def test_an_account_is_meant_before_what_a_person_calls_the_same() -> None:
+    theirs = replace(UNBOUND, handle="One", adoptable=False)
+    assert choose([theirs, ONE], handle="one") == ONE
+    assert choose([theirs, replace(UNBOUND, handle="one")], handle="one").adoptable  # type: ignore[union-attr]
+    assert choose([theirs], handle="one") == theirs
+
+
 def test_a_handle_that_no_profile_has_is_named_with_those_that_there_are() -> None:
     with pytest.raises(SettingError, match="no profile is called @nobody") as caught:
         choose(ALL, handle="@Nobody")

@@ -80,6 +80,19 @@ def test_what_a_stranger_set_up_gets_no_account_until_it_is_taken_over(
     assert rows.count("profiles") == 2
 
 
+def test_a_command_that_names_no_profile_acts_on_no_strangers(cli: Cli, rows: Rows, stranger: str) -> None:
+    for call in (("pause",), ("schedule", "--at", "now", "--text", "a"), ("queue",)):
+        answered = cli(*call)
+        assert (answered.code, "there is no profile yet" in answered.err) == (2, True)
+    assert rows.count("profiles", f"paused AND auth_user_id = '{stranger}'") == 0
+
+
+def test_a_named_account_is_not_a_stranger_of_the_same_name(cli: Cli, rows: Rows, stranger: str) -> None:
+    cli.json("run-once")
+    cli.json("pause", "--profile", "sandbox_bot")
+    assert rows.one("SELECT auth_user_id::text AS who FROM profiles WHERE paused")["who"] != stranger
+
+
 def test_a_dry_run_is_no_strangers_either(cli: Cli, rows: Rows, stranger: str) -> None:
     assert cli.json("run-once", BOT_MODE="dry-run", **NO_KEYS)["profile"] == "dry-run"
     assert rows.count("profiles", f"auth_user_id <> '{stranger}'") == 1

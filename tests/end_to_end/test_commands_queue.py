@@ -127,10 +127,10 @@ def test_the_queue_on_a_terminal_names_each_posts_moment_and_what_to_do(cli: Cli
     first, second = drafted(cli, "one"), drafted(cli, "two https://example.com")
     told = cli("queue", **REVIEW).out
     assert told.splitlines() == [
-        f"{first[:8]}  awaiting approval  no slot  $0.015",
+        f"{first[:8]}  awaiting approval  as soon as it may  $0.015",
         "one",
         "",
-        f"{second[:8]}  awaiting approval  no slot  $0.20",
+        f"{second[:8]}  awaiting approval  as soon as it may  $0.20",
         "two https://example.com",
         "",
         "2 wait for you: approve ID, reject ID --because T, edit ID --text T",

@@ -37,6 +37,18 @@ def test_the_first_start_asks_x_once_pays_for_it_and_remembers(world: World) -> 
     assert "account_identified" in [event for event, _facts in world.log.events]
 
 
+def test_what_a_person_chose_holds_again_once_the_environment_says_nothing(world: World) -> None:
+    """A worker that ran with BOT_MODE=auto once must not leave a profile posting unapproved for good."""
+    world.change('UPDATE profiles SET chosen = \'{"mode": "review", "timezone": "Asia/Tokyo"}\'')
+    said = named(world, timezone="Europe/Berlin", mode="auto", keep=True)
+    assert (said.timezone, said.mode) == ("Europe/Berlin", Mode.AUTO)
+    assert world.profile.mode is Mode.AUTO
+
+    again = named(world, keep=True, said=frozenset())
+    assert (again.timezone, again.mode) == ("Asia/Tokyo", Mode.REVIEW)
+    assert world.profile.mode is Mode.REVIEW
+
+
 def test_a_dry_run_needs_no_x_and_its_profile_is_completed_later(world: World) -> None:
     world.change("DELETE FROM profiles")
     made = named(world, mode="dry-run", needs_x=False)

@@ -358,27 +358,18 @@ def test_a_link_is_asked_for_where_the_plan_wants_it_and_the_budget_pays(
 # The plan behind it.
 
 
-def test_a_plan_keeps_its_number_of_posts_where_nobody_says_another(world: World) -> None:
-    world.change("UPDATE plans SET posts_per_day = 7")
-    context = world.engine.context(world.profile)
-    assert ensure_plan(context, posts_per_day=None, usual=4).posts_per_day == 7
-    assert ensure_plan(context, posts_per_day=0, usual=4).posts_per_day == 0
-    world.change("UPDATE plans SET status = 'archived'")
-    assert ensure_plan(context, posts_per_day=None, usual=4).posts_per_day == 4
-
-
 def test_a_plan_is_started_once_and_again_when_its_number_changes(world: World) -> None:
-    first = ensure_plan(world.engine.context(world.profile), posts_per_day=4, usual=9)
+    first = ensure_plan(world.engine.context(world.profile), posts_per_day=4)
     assert first.posts_per_day == 4
-    assert ensure_plan(world.engine.context(world.profile), posts_per_day=4, usual=9) == first
-    other = ensure_plan(world.engine.context(world.profile), posts_per_day=2, usual=9)
+    assert ensure_plan(world.engine.context(world.profile), posts_per_day=4) == first
+    other = ensure_plan(world.engine.context(world.profile), posts_per_day=2)
     assert (other.posts_per_day, other.id != first.id) == (2, True)
     assert world.rows("SELECT id FROM plans WHERE status = 'active'") == [(other.id,)]
     assert [facts["posts_per_day"] for event, facts in world.log.events if event == "plan_started"] == [4, 2]
 
 
 def test_the_next_three_days_are_filled_once_and_never_in_the_past(world: World) -> None:
-    ensure_plan(world.engine.context(world.profile), posts_per_day=4, usual=9)
+    ensure_plan(world.engine.context(world.profile), posts_per_day=4)
     # Of today's four, 09:45 and 13:15 and 16:45 and 20:15, the first has passed at noon.
     assert fill_schedule(world.engine.context(world.profile)) == 11
     due = [row.due_at for row in world.rows("SELECT due_at FROM posting_schedule ORDER BY due_at")]
@@ -394,7 +385,7 @@ def test_the_next_three_days_are_filled_once_and_never_in_the_past(world: World)
 
 
 def test_a_slot_that_was_taken_out_of_a_filled_day_stays_out(world: World) -> None:
-    ensure_plan(world.engine.context(world.profile), posts_per_day=4, usual=9)
+    ensure_plan(world.engine.context(world.profile), posts_per_day=4)
     fill_schedule(world.engine.context(world.profile))
     world.change("UPDATE posting_schedule SET status = 'skipped' WHERE due_at < '2026-03-10 14:00+00'")
     assert fill_schedule(world.engine.context(world.profile)) == 0

@@ -79,6 +79,14 @@ def test_the_queue_names_text_moment_price_and_what_the_guard_says(world: World)
     assert [problem.rule for problem in over.problems] == ["length"]
 
 
+def test_a_look_at_the_queue_waits_for_nobody_who_writes(world: World) -> None:
+    awaiting(world, "seen")
+    with world.manager.transaction() as tx:
+        tx.tweets.lock_texts(world.profile_id)
+        tx.ledger.lock()
+        assert len(queue(world)) == 1
+
+
 def test_what_goes_out_now_or_never_is_in_no_queue(world: World) -> None:
     world.slot(DUE, "a wish")
     world.change("UPDATE tweets SET origin = 'manual', slot_id = NULL")
@@ -241,7 +249,7 @@ def test_what_the_guard_refuses_is_not_scheduled(world: World) -> None:
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda one: one.schedule("b", at=NOON - timedelta(minutes=1)), "is over"),
+        (lambda one: one.schedule("b", at=NOON - timedelta(minutes=2)), "is over"),
         (lambda one: one.schedule("b", at=LATER), "a slot at that very moment"),
         (lambda one: one.move("", to=LATER), "a slot at that very moment"),
         (lambda one: one.move("", to=NOON - timedelta(days=1)), "is over"),
@@ -258,6 +266,37 @@ def test_a_moment_that_is_over_or_taken_is_refused(
     with pytest.raises(NotPossibleNow, match=message):
         act(_Naming(one, str(slots[0][0])))  # type: ignore[arg-type]  # it names the slot
     assert len(queue(world)) == 1
+
+
+def test_a_moment_that_is_called_now_is_not_over_and_one_in_a_lifetime_is_refused(world: World) -> None:
+    now = world.clock.now()
+    world.clock.pass_time(1)
+    assert isinstance(steering(world).schedule("at once", at=now), Queued)
+    with pytest.raises(NotPossibleNow, match="too far ahead"):
+        steering(world).schedule("later", at=NOON + timedelta(days=9000))
+
+
+def test_a_post_without_a_slot_is_given_one_and_goes_out_then(world: World) -> None:
+    world.change("UPDATE profiles SET mode = 'auto'")
+    world.slot(DUE, "kept")
+    which = first(world)
+    steering(world).skip(which)
+    steering(world).move(which, to=NOON + timedelta(minutes=10))
+    world.run(300)
+    assert world.x.posts == []
+    world.run(400)
+    assert world.x.count("kept") == 1
+
+
+def test_two_of_one_text_in_the_queue_are_told_of_each_other(world: World) -> None:
+    world.slot(DUE, "the same")
+    world.slot(DUE * 2, "the same")
+    world.slot(DUE * 3, "another")
+    assert [[one.rule for one in queued.problems] for queued in queue(world)] == [
+        ["duplicate"],
+        ["duplicate"],
+        [],
+    ]
 
 
 class _Naming:

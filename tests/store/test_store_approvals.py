@@ -64,6 +64,13 @@ def test_a_text_that_may_have_been_sent_or_is_at_its_end_stays(
         tx.connection.execute(CHANGE, {"status": None})
 
 
+def test_a_text_is_not_changed_by_deleting_it(manager: DatabaseManager, profile: Profile) -> None:
+    with manager.transaction() as tx:
+        tx.tweets.add(a_tweet(profile.id, status=TweetStatus.APPROVED))
+    with pytest.raises(IntegrityError, match="awaits approval"), manager.transaction() as tx:
+        tx.connection.execute(CHANGE, {"status": "deleted"})
+
+
 def test_a_text_that_was_refused_for_now_stays_too(manager: DatabaseManager, profile: Profile) -> None:
     with manager.transaction() as tx:
         tx.tweets.add(a_tweet(profile.id, status=TweetStatus.APPROVED, first_intent_at=NOW))

@@ -116,6 +116,28 @@ def test_a_second_call_changes_what_it_names_and_leaves_the_rest(manager: Databa
     assert after["plan"] == before["plan"] | {"posts_per_day": 3}
 
 
+def test_the_same_again_writes_nothing(manager: DatabaseManager) -> None:
+    payload = {"handle": "ada", "mode": "review", "plan": {"topics": ["tides"], "posts_per_day": 2}}
+    made = finalize(manager, payload)
+    versions = text("SELECT xmin::text FROM profiles UNION ALL SELECT xmin::text FROM plans")
+    with manager.transaction() as tx:
+        before = tx.connection.scalars(versions).all()
+    assert finalize(manager, payload) == made
+    with manager.transaction() as tx:
+        assert tx.connection.scalars(versions).all() == before
+
+
+def test_what_a_person_chose_is_remembered_beside_what_is_in_force(manager: DatabaseManager) -> None:
+    finalize(manager, {"mode": "review", "plan": {"posts_per_day": 2}})
+    with manager.transaction() as tx:
+        (profile,) = tx.profiles.all()
+        tx.profiles.configure(profile.id, timezone="Asia/Tokyo", mode="auto")
+    finalize(manager, {"timezone": "Europe/Berlin"})
+    with manager.transaction() as tx:
+        (profile,) = tx.profiles.all()
+    assert profile.chosen == {"mode": "review", "posts_per_day": 2, "timezone": "Europe/Berlin"}
+
+
 def test_other_hours_are_planned_anew_and_the_same_leave_the_slots(manager: DatabaseManager) -> None:
     made = finalize(manager, {})
     with manager.transaction() as tx:
@@ -152,7 +174,10 @@ def test_other_hours_are_planned_anew_and_the_same_leave_the_slots(manager: Data
         ({"plan": {"posts_per_day": 101}}, "posts_per_day", "'101' is out of range"),
         ({"plan": {"posts_per_day": -1}}, "posts_per_day", "'-1' is out of range"),
         ({"plan": {"posts_per_day": 2.5}}, "posts_per_day", "'2.5' is out of range"),
-        ({"plan": {"posts_per_day": "9" * 400}}, "posts_per_day", "is out of range"),
+        ({"plan": {"posts_per_day": "9" * 400}}, "posts_per_day", "it is too long"),
+        ({"timezone": "É" * 60_000}, "payload", "it is too long"),
+        ({"persona": {"voice": 7}}, "persona", "a part of it is no text"),
+        ({"timezone": "posixrules"}, "timezone", "is no time zone"),
         ({"plan": {"topics": [1]}}, "topics", "they are no list of texts"),
         ({"plan": {"topics": {"a": 1}}}, "topics", "they are no list of texts"),
         ({"plan": {"topics": ["t"] * 51}}, "topics", "they are too many or too long"),

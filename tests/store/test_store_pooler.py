@@ -157,7 +157,7 @@ if PGBOUNCER:
                 assert after.posts_month == before.posts_month + 1
                 assert tx.sending.last_known(profile_id)[0].x_tweet_id == str(round_)
                 assert len(tx.tweets.recent_texts(profile_id, limit=50)) == round_ + 2
-                assert tx.plans.planned_days(profile_id, plan, since=NOW.date())
+                assert not tx.plans.planned_days(profile_id, plan, since=NOW.date())
                 assert tx.decisions.last(profile_id, limit=1)[0].repeated > 1
                 tx.leases.release(lease)
         with pooled.transaction() as tx:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.core.model import Profile, Source, TweetId
-from bot.core.states import Origin, SlotStatus, TweetStatus
+from bot.core.states import UNSENT, Origin, SlotStatus, TweetStatus
 from bot.store.manager import DatabaseManager, StoreTransaction
 from tests.store.rows import DAY, HOUR, LIVED, NOW, a_posted, a_tweet, a_wish, move
 
@@ -265,7 +265,7 @@ def test_only_what_waits_to_be_published_is_left_over(
         tx.tweets.add(with_any_status(profile, status, slot_id=slot.id))
         found = tx.tweets.left_over(profile.id)
 
-    assert (found is not None) == (status in {TweetStatus.DRAFTED, TweetStatus.APPROVED})
+    assert (found is not None) == (status in UNSENT)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from bot.core.codes import ErrorCode
 from bot.core.content.drafts import Brief, Draft
+from bot.core.errors import NotPossibleNow
 from bot.core.model import LivePost, Profile, Slot, SlotId, Tweet, TweetId
 from bot.core.posting.post import Post
 from bot.core.posting.settling import ADOPTED, DUPLICATE, DUPLICATE_REFUSED, UNSEEN, exists
@@ -61,6 +62,17 @@ def drafted(tweet_id: TweetId, profile: Profile, draft: Draft, text: str, brief:
 def assigned(tweet: Tweet, slot_id: SlotId | None) -> Tweet:
     """A draft that is meant for another slot, or for whichever comes next; its state stays."""
     return replace(tweet, slot_id=slot_id)
+
+
+def for_slot(tweet: Tweet, slot_id: SlotId) -> Tweet:
+    """A post that was never sent, for a slot of its own: it goes out then, and not as soon as it may.
+
+    Raises:
+        NotPossibleNow: it may have been sent, or is a part that follows in a thread.
+    """
+    if not is_unsent(tweet) or tweet.part > 1:
+        raise NotPossibleNow("it is on its way already, and gets no other moment", fix="`why` says more")
+    return replace(tweet, slot_id=slot_id, origin=Origin.SLOT)
 
 
 def edited(tweet: Tweet, text: str) -> Tweet:

@@ -11,23 +11,16 @@ from bot.engine.context import ProfileContext
 from bot.ports import Transaction
 
 
-def ensure_plan(context: ProfileContext, *, posts_per_day: int | None, usual: int) -> Plan:
-    """Gives the profile an active plan.
-
-    Args:
-        context: whose plan.
-        posts_per_day: how many posts it wants; None leaves a plan its own number.
-        usual: how many a first plan wants otherwise.
-    """
+def ensure_plan(context: ProfileContext, *, posts_per_day: int) -> Plan:
+    """Gives the profile an active plan with so many posts a day."""
     with context.database.transaction() as tx:
         # Two workers that start at once must not both find none.
         tx.ledger.lock()
         plan = tx.plans.active(context.profile.id)
-        if plan is not None and posts_per_day in {None, plan.posts_per_day}:
+        if plan is not None and plan.posts_per_day == posts_per_day:
             return plan
-        wanted = usual if posts_per_day is None else posts_per_day
-        started = tx.plans.start(context.profile.id, posts_per_day=wanted)
-        context.log.info("plan_started", profile=context.profile.handle, posts_per_day=wanted)
+        started = tx.plans.start(context.profile.id, posts_per_day=posts_per_day)
+        context.log.info("plan_started", profile=context.profile.handle, posts_per_day=posts_per_day)
         return started
 
 

@@ -52,7 +52,7 @@ PROFILES = Table(
     *stamped(),
     Column("app", Text),
     Column("adoptable", Boolean, nullable=False, server_default=sql_text("true")),
-    Column("set_up", Boolean, nullable=False, server_default=sql_text("false")),
+    Column("chosen", JSONB, nullable=False, server_default=sql_text("'{}'::jsonb")),
     UniqueConstraint("auth_user_id"),
     UniqueConstraint("x_user_id"),
 )
