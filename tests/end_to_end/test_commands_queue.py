@@ -90,6 +90,20 @@ def test_a_text_is_scheduled_on_the_profiles_wall_clock_and_moved(cli: Cli, rows
     assert cli("queue").out.startswith("nothing is in the queue")
 
 
+def test_a_profile_that_is_named_goes_by_its_own_wall_clock_and_mode(cli: Cli, rows: Rows) -> None:
+    cli.json("run-once")
+    rows.execute("UPDATE profiles SET timezone = 'Asia/Tokyo', mode = 'review'")
+    there = {"BOT_TIMEZONE": "America/New_York", "BOT_MODE": "auto"}
+    day = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+
+    named = ("--profile", "sandbox_bot")
+    made = cli.json("schedule", *named, "--at", f"{day} 18:00", "--text", "good evening", **there)
+
+    assert (made["due_at"], made["status"]) == (f"{day}T09:00:00Z", "awaiting_approval")
+    assert cli.json("status", *named, **there)["mode"] == "review"
+    assert cli.json("status", **there)["mode"] == "auto"
+
+
 def test_a_text_that_the_guard_refuses_is_not_scheduled(cli: Cli, rows: Rows) -> None:
     cli.json("run-once")
     refused = cli("schedule", "--at", "2199-01-01 12:00", "--text", " ")

@@ -42,11 +42,10 @@ def test_what_a_person_chose_holds_again_once_the_environment_says_nothing(world
     world.change('UPDATE profiles SET chosen = \'{"mode": "review", "timezone": "Asia/Tokyo"}\'')
     said = named(world, timezone="Europe/Berlin", mode="auto", keep=True)
     assert (said.timezone, said.mode) == ("Europe/Berlin", Mode.AUTO)
-    assert world.profile.mode is Mode.AUTO
 
     again = named(world, keep=True, said=frozenset())
     assert (again.timezone, again.mode) == ("Asia/Tokyo", Mode.REVIEW)
-    assert world.profile.mode is Mode.REVIEW
+    assert world.rows("SELECT mode::text, timezone FROM profiles") == [("review", "Asia/Tokyo")]
 
 
 def test_a_dry_run_needs_no_x_and_its_profile_is_completed_later(world: World) -> None:
