@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from bot.accounts import ADD_KEYS
 from bot.bootstrap import Bot
@@ -22,11 +23,15 @@ from bot.x.keys import app_id
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProfileWish:
-    """What is wanted of an account's profile; None leaves it, or the environment's word for a new one."""
+    """What is wanted of an account's profile; None leaves it, or the environment's word for a new one.
+
+    `user` is whose the account is: it goes to the profile that they set up, where it has none.
+    """
 
     timezone: str | None = None
     mode: str | None = None
     posts_per_day: int | None = None
+    user: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +78,8 @@ def save_keys(bot: Bot, keys: Mapping[str, str], wish: ProfileWish) -> Saved:
         tx.ledger.lock()
         rows = ((one, held) for one, held in tx.profiles.with_keys() if one.x_user_id == account.x_user_id)
         known, before = next(rows, (None, None))
+        if wish.user is not None:
+            known = _of_person(tx, known, account, wish.user)
         profile = _profile_of(bot, tx, account, wish, known=known)
         tx.credentials.put(profile.id, bot.accounts.cipher.encrypt(keys))
         if (app := app_id(keys["api_key"])) is not None:
@@ -143,6 +150,24 @@ def rotate_keys(bot: Bot) -> Rotation:
             rotated += 1
             _note(bot, tx, profile, Ruling.KEYS_SAVED, "saved keys encrypted anew by the operator")
     return Rotation(rotated=rotated, unreadable=unreadable)
+
+
+def _of_person(tx: Transaction, known: Profile | None, account: Account, user: UUID) -> Profile:
+    """The account's profile as a person's, or the one that they set up for it.
+
+    Raises:
+        SettingError: they have none, or one of another account.
+    """
+    if known is not None:
+        tx.profiles.give(known.id, auth_user_id=user)
+        return known
+    theirs = next((one for one in tx.profiles.all() if one.auth_user_id == user), None)
+    if theirs is None:
+        fix = f"set it up first: python -m bot init --user {user}"
+        raise SettingError(f"{user} has no profile that @{account.username} could be for", fix=fix)
+    if theirs.x_user_id is not None:
+        raise SettingError(f"{user} has a profile already, @{theirs.handle}", fix="leave --user out")
+    return theirs
 
 
 def _profile_of(

@@ -44,7 +44,12 @@ def add(settings: Settings, options: argparse.Namespace) -> int:
     from bot.keys import ProfileWish, save_keys
     from bot.views.accounts import saved_json
 
-    wish = ProfileWish(timezone=options.timezone, mode=options.mode, posts_per_day=options.posts_per_day)
+    wish = ProfileWish(
+        timezone=options.timezone,
+        mode=options.mode,
+        posts_per_day=options.posts_per_day,
+        user=options.user,
+    )
     with open_bot(settings, sandbox=options.sandbox, needs_x=True) as bot:
         bot.accounts.cipher.require()
         if options.sandbox and options.account is not None:

@@ -223,6 +223,12 @@ def _about_adding(added: _Parser) -> None:
     added.add_argument(
         "--posts-per-day", type=values.posts, metavar="N", help="how many its plan wants; BOT_POSTS_PER_DAY's"
     )
+    added.add_argument(
+        "--user",
+        type=values.user,
+        metavar="UUID",
+        help="for the profile that this person set up",
+    )
 
 
 def _about_run_once(once: _Parser) -> None:

@@ -88,7 +88,8 @@ def require_owner(profile: Profile, owner: str | None) -> None:
     if not is_adoptable(profile):
         raise SettingError(
             f"@{profile.handle} was set up by a person who signed in, and has no keys yet",
-            fix=f"say that the account is theirs: python -m bot init --user {profile.auth_user_id}",
+            fix=f"save their own account's: python -m bot accounts add --user {profile.auth_user_id}; "
+            f"or say that this one is theirs: python -m bot init --user {profile.auth_user_id}",
         )
     if owner is not None and profile.x_user_id not in {owner, None}:
         raise SettingError(

@@ -8,14 +8,17 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from bot.encryption import new_secret_key
 from bot.sandbox import Sandbox, SandboxControl
 from bot.x.keys import KEY_NAMES, variable
 from tests.end_to_end.conftest import NO_KEYS, Cli, Rows, one_object, said, spilled
 from tests.support.processes import Result
+from tests.support.supabase import signed_in
 
 SECRET_KEY = new_secret_key()
 ACTIONS = ("add", "list", "remove", "test", "rotate", "new-key")
@@ -109,6 +112,35 @@ def test_an_account_is_added_listed_tested_posted_for_and_removed(
     assert rows.count("credentials") == 0
     assert rows.count("tweets", "status = 'posted'") == 2
     assert cli("run-once", "--profile", "ada").code != 0
+
+
+def test_a_persons_account_is_added_to_the_profile_that_they_set_up(cli: Cli, ada: Ada, rows: Rows) -> None:
+    person = uuid4()
+    with signed_in(rows.engine, user=person) as connection:
+        wish = "jsonb_build_object('handle', 'ada', 'mode', 'review')"
+        connection.execute(text(f"SELECT finalize_onboarding({wish})"))
+
+    cli.json("accounts", "add", "--from-env", "--user", str(person), **ada.variables)
+
+    found = rows.select("SELECT auth_user_id, x_user_id, mode::text FROM profiles")
+    assert found == [{"auth_user_id": person, "x_user_id": ada.x_user_id, "mode": "review"}]
+    posted = cli.json("run-once", "--profile", "ada", "--text", "mine")
+    assert posted["outcome"] == "awaiting_approval"
+
+
+@pytest.mark.parametrize("has_another", [True, False])
+def test_an_account_for_a_person_without_a_free_profile_is_refused(
+    cli: Cli, ada: Ada, rows: Rows, has_another: bool
+) -> None:
+    person = str(uuid4())
+    said = f"{person} has no profile that @ada could be for - set it up first"
+    if has_another:
+        cli.json("run-once")
+        cli.json("init", "--user", person)
+        said = f"{person} has a profile already, @sandbox_bot"
+    refused = cli("accounts", "add", "--from-env", "--user", person, **ada.variables)
+    assert (refused.code, said in refused.err) == (2, True)
+    assert rows.count("credentials") == 0
 
 
 def test_nothing_is_written_for_an_account_whose_keys_no_secret_key_reads(
