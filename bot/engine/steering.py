@@ -19,6 +19,7 @@ from bot.core.model import Profile, Slot, Tweet, TweetId
 from bot.core.posting.lifecycle import (
     OPERATOR,
     approved,
+    as_it_was,
     assigned,
     drafted,
     edited,
@@ -214,6 +215,8 @@ class Steering:
         said = said_already(tx, self.profile.id, now=self._now, apart_from=[meant])
         judgement = judge(text, recent_fingerprints=said)
         if judgement.valid and judgement.text != tweet.text:
+            if tweet.writer not in {None, OPERATOR}:
+                tx.tweets.add(as_it_was(tweet, TweetId(self.services.new_id())))
             for part in parts:
                 if part.id == meant:
                     tx.tweets.save(edited(part, judgement.text))

@@ -174,6 +174,17 @@ def test_an_approval_falls_with_the_text_it_was_given_to(world: World) -> None:
     assert told(world)[-1] == ("edited", "its text was changed by the operator")
 
 
+def test_what_a_writer_wrote_is_not_written_again_though_a_person_changed_it(world: World) -> None:
+    which = awaiting(world, "Fact number 0 about the sea.", due_in=3600)
+    world.change("UPDATE tweets SET writer = 'plain'")
+    steering(world).edit(which, "my own words")
+    steering(world).reject(which, because="neither")
+
+    prepare_next(world.context)
+
+    assert [one.tweet.text for one in queue(world)] == ["Fact number 1 about the sea."]
+
+
 def test_a_thread_of_which_one_part_changes_is_approved_anew(world: World) -> None:
     which = awaiting(world, "one", "two")
     steering(world).approve(which)

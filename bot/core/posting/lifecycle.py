@@ -88,6 +88,21 @@ def edited(tweet: Tweet, text: str) -> Tweet:
     )
 
 
+def as_it_was(tweet: Tweet, tweet_id: TweetId) -> Tweet:
+    """What a writer wrote before a person changed it: turned down, so that it is not written again."""
+    return replace(
+        tweet,
+        id=tweet_id,
+        idempotency_key=str(tweet_id),
+        slot_id=None,
+        thread_id=None,
+        part=1,
+        status=TweetStatus.REJECTED,
+        reason="edited",
+        revision=None,
+    )
+
+
 def unapproved(tweet: Tweet) -> Tweet:
     """A tweet as it was before its approval; what was not approved stays as it is."""
     return _to(tweet, TweetStatus.AWAITING_APPROVAL) if tweet.status is TweetStatus.APPROVED else tweet
