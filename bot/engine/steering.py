@@ -185,6 +185,8 @@ class Steering:
 
         None for a post that has none which is still to come.
         """
+        # In the order in which every writer of texts takes the two.
+        tx.tweets.lock_texts(self.profile.id)
         tx.ledger.lock()
         planned = tx.slots.planned(self.profile.id)
         found = starting(planned, which)
