@@ -92,7 +92,7 @@ def edit(settings: Settings, options: argparse.Namespace) -> int:
 def schedule(settings: Settings, options: argparse.Namespace) -> int:
     """Queues a text for a moment."""
     from bot.engine.queue import Queued
-    from bot.views.queue import problems_json
+    from bot.views.posts import problems_json
 
     with opened(settings, options) as at:
         done = at.steering.schedule(options.text, at=at.moment(options.at))

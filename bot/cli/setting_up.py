@@ -30,8 +30,7 @@ _USUAL = {"handle": "", "timezone": "UTC", "mode": "auto", "topics": "", "posts_
 def init(settings: Settings, options: argparse.Namespace) -> int:
     """Sets the environment's own profile up, or changes it: what is not said stays as it is."""
     from bot.bootstrap import open_bot
-    from bot.core.codes import DecisionKind, Ruling
-    from bot.engine.decisions import DecisionRecorder
+    from bot.engine.onboarding import set_up
     from bot.views.plain import to_json
 
     with open_bot(settings, sandbox=options.sandbox) as bot:
@@ -40,16 +39,7 @@ def init(settings: Settings, options: argparse.Namespace) -> int:
         if not any(value is not None for value in wanted.values()) and _may_ask(options):
             wanted = _ask(known)
         user = options.user or (known.auth_user_id if known is not None else uuid4())
-        with bot.manager.transaction() as tx:
-            if known is not None:
-                tx.profiles.give(known.id, auth_user_id=user)
-            answer = tx.profiles.finalize(_payload(wanted), auth_user_id=user)
-            # Whoever runs the bot means the environment's account by it.
-            profile = tx.profiles.adopt(user)
-            decisions = DecisionRecorder(
-                tx=tx, kind=DecisionKind.OPERATOR, profile=profile, now=bot.clock.now()
-            )
-            decisions.note(Ruling.PLANNED, "set up by the operator")
+        answer = set_up(bot.services, _payload(wanted), user=user, known=known)
     if options.json:
         sys.stdout.write(to_json({**answer, "user": str(user)}) + "\n")
     else:

@@ -14,6 +14,7 @@ from bot.core.states import PlanStatus
 from bot.engine.context import Services
 from bot.engine.decisions import DecisionRecorder
 from bot.engine.learning.planning import add_days
+from bot.engine.queue import starting
 from bot.ports import Transaction
 
 SEE_PLANS = "`plan list` shows them"
@@ -95,13 +96,12 @@ class PlanSteering:
             add_days(tx, after, zone=self.profile.timezone, now=self._now, days=days)
 
     def _find(self, tx: Transaction, which: str | None) -> Plan:
-        plans = tx.plans.all(self.profile.id)
         if which is None:
-            found = [plan for plan in plans if plan.status is PlanStatus.ACTIVE]
-            if not found:
+            in_force = tx.plans.active(self.profile.id)
+            if in_force is None:
                 raise SettingError("no plan is in force", fix="name one: " + SEE_PLANS)
-            return found[0]
-        found = [plan for plan in plans if str(plan.id).startswith(which.lower())]
+            return in_force
+        found = starting(tx.plans.all(self.profile.id), which)
         if len(found) != 1:
             said = f"{len(found)} plans' ids begin with {which}" if found else f"no plan has the id {which}"
             raise SettingError(said, fix=SEE_PLANS)

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 from bot.core.content.guard import DUPLICATE_WINDOW, against_all, judge
 from bot.core.content.rules import Problem
 from bot.core.errors import SettingError
-from bot.core.model import Profile, Slot, Tweet
+from bot.core.model import Plan, Profile, Slot, Tweet
 from bot.core.states import SlotStatus, TweetStatus
 from bot.engine.context import Services
 from bot.ports import Transaction
@@ -20,7 +20,7 @@ from bot.ports import Transaction
 IN_QUEUE = (TweetStatus.AWAITING_APPROVAL, TweetStatus.APPROVED, TweetStatus.DRAFTED)
 SEE_QUEUE = "`queue` lists what is not sent yet"
 
-_Row = TypeVar("_Row", Tweet, Slot)
+_Row = TypeVar("_Row", Tweet, Slot, Plan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

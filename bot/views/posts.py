@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.core.content.guard import Judgement
+from bot.core.content.rules import Problem
 from bot.core.model import Profile, Tweet
 from bot.engine.outcomes import Outcome
 from bot.views.limits import verdict_json
@@ -46,5 +47,10 @@ def judgement_json(judgement: Judgement) -> dict[str, Any]:
     return {
         "valid": judgement.valid,
         "weighted_length": judgement.weighted_length,
-        "problems": [{"rule": one.rule, "message": one.message} for one in judgement.problems],
+        "problems": problems_json(judgement.problems),
     }
+
+
+def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    """What the guard has against a text."""
+    return [{"rule": one.rule, "message": one.message} for one in problems]

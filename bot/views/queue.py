@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bot.core.content.rules import Problem
 from bot.core.model import Slot
 from bot.engine.queue import Queued
 from bot.views.plain import money
+from bot.views.posts import problems_json
 
 
 def queue_json(found: Sequence[Queued]) -> dict[str, Any]:
@@ -37,11 +37,6 @@ def draft_json(queued: Queued) -> dict[str, Any]:
         "problems": problems_json(queued.problems),
         "alternatives": [],
     }
-
-
-def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:
-    """What the guard has against a text."""
-    return [{"rule": one.rule, "message": one.message} for one in problems]
 
 
 def slot_json(slot: Slot) -> dict[str, Any]:
